@@ -1,0 +1,1 @@
+"""What services must agree on, do alike, and the outside world."""

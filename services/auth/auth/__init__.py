@@ -1,0 +1,1 @@
+"""OAuth with Microsoft, the token vault, connections."""

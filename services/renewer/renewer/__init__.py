@@ -1,0 +1,1 @@
+"""Graph subscriptions: create, renew, recreate, delete."""

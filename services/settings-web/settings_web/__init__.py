@@ -1,0 +1,1 @@
+"""The Settings pages and their API."""

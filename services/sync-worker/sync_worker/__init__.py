@@ -1,0 +1,1 @@
+"""Rounds into MongoDB; labels into Outlook."""

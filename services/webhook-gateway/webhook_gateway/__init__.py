@@ -1,0 +1,1 @@
+"""Graph's change notifications: verify, publish, answer."""
