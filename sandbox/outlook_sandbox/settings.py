@@ -1,0 +1,43 @@
+"""What the sandbox is told by its environment (names start with SANDBOX_) and the local defaults."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Kafka's names have no prefix: the sandbox shares them with the services."""
+
+    model_config = SettingsConfigDict(env_prefix="SANDBOX_", frozen=True, extra="ignore", populate_by_name=True)
+
+    data: Path = Path(".data/sandbox")
+    host: str = "127.0.0.1"
+    http_port: int = 8410
+    https_port: int = 8411
+    allow_other_hosts: bool = False
+    latency_ms: int = Field(default=0, ge=0, description="time that each Graph request takes longer")
+
+    client_id: str = "5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11"
+    client_secret: SecretStr = SecretStr("sandbox-app-secret")
+    redirect_uris: str = "http://localhost:8400/connect/microsoft/return"
+    oidc_client_id: str = "attendara-settings"
+    oidc_client_secret: SecretStr = SecretStr("sandbox-oidc-secret")
+    oidc_redirect_uris: str = "http://localhost:8400/signin/return"
+
+    kafka_bootstrap_servers: str | None = Field(default=None, validation_alias="KAFKA_BOOTSTRAP_SERVERS")
+    kafka_session_timeout_ms: int = Field(default=10000, validation_alias="KAFKA_SESSION_TIMEOUT_MS")
+    kafka_heartbeat_interval_ms: int = Field(default=3000, validation_alias="KAFKA_HEARTBEAT_INTERVAL_MS")
+    kafka_fetch_max_wait_ms: int = Field(default=500, validation_alias="KAFKA_FETCH_MAX_WAIT_MS")
+
+    @property
+    def microsoft_redirects(self) -> frozenset[str]:
+        return _listed(self.redirect_uris)
+
+    @property
+    def oidc_redirects(self) -> frozenset[str]:
+        return _listed(self.oidc_redirect_uris)
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,34 @@
+"""Everything that the sandbox holds while it runs; every router finds it as `request.app.state.sandbox`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outlook_sandbox.accounts import Accounts
+    from outlook_sandbox.clock import Clock
+    from outlook_sandbox.customers.feed import Feed
+    from outlook_sandbox.database import Database
+    from outlook_sandbox.delivery import Delivery
+    from outlook_sandbox.graph.mailbox import Mailboxes
+    from outlook_sandbox.graph.subscriptions import Subscriptions
+    from outlook_sandbox.identity.tokens import Tokens
+    from outlook_sandbox.journal import Journal
+    from outlook_sandbox.settings import Settings
+
+
+@dataclass
+class Sandbox:
+    """The collaborators of every door, made once in app.py."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    accounts: Accounts
+    tokens: Tokens
+    mailboxes: Mailboxes
+    subscriptions: Subscriptions
+    delivery: Delivery
+    journal: Journal
+    feed: Feed
