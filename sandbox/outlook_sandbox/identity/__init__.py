@@ -1,0 +1,1 @@
+"""The Microsoft identity platform's side of the wire: sign-in, consent, tokens and the keys that prove them."""

@@ -1,0 +1,59 @@
+"""Authorization codes: one use, ten minutes. They are kept in memory only: a restart ends those on their way."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from outlook_sandbox.identity.errors import Refused
+
+LIFETIME = timedelta(minutes=10)
+REMEMBERED = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Code:
+    """What was agreed when the code was given, to be compared with what comes to redeem it."""
+
+    account: str
+    app: str
+    tenant: str
+    redirect_uri: str
+    scopes: frozenset[str]
+    nonce: str | None
+    challenge: str | None
+    challenge_method: str
+
+
+@dataclass
+class _Given:
+    code: Code
+    at: datetime
+    redeemed: bool = False
+
+
+class Codes:
+    """The codes given lately; used ones are remembered for a day, so that a second use is told from nonsense."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, _Given] = {}
+
+    def give(self, code: Code, now: datetime) -> str:
+        self._given = {text: given for text, given in self._given.items() if given.at + REMEMBERED > now}
+        text = f"1.{secrets.token_urlsafe(64)}"
+        self._given[text] = _Given(code, now)
+        return text
+
+    def take(self, text: str, now: datetime) -> Code:
+        """Use a code up. Raises Refused for one that is unknown, too old or used before."""
+        given = self._given.get(text)
+        if given is None:
+            raise Refused(70000, "The provided value for the 'code' parameter is not valid.")
+        if given.redeemed:
+            raise Refused(54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code.")
+        if given.at + LIFETIME <= now:
+            raise Refused(70008, "The provided authorization code is expired. Get a new one and try again.")
+        given.redeemed = True
+        return given.code
+
+    def clear(self) -> None:
+        self._given.clear()
