@@ -1,0 +1,56 @@
+"""Parts that are started, awaited, watched and stopped together."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from honcho.colour import get_colours
+from honcho.printer import Printer
+
+from attendara_local.part import Part, Recipe, StackError, stop
+
+START_LIMIT = 90.0
+"""Seconds that a part may take until it is ready: many, for a slow machine that does other things too."""
+
+
+def silent(line: str) -> None:
+    """Say nothing."""
+
+
+class Crew:
+    """Runs recipes; each part's output goes to `<folder>/logs/<name>.log`, and to `printer` if there is one."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None] = silent, printer: Printer | None = None) -> None:
+        self.parts: dict[str, Part] = {}
+        self._logs, self._say, self._printer, self._colours = folder / "logs", say, printer, get_colours()
+
+    def start(self, recipes: Sequence[Recipe]) -> None:
+        """Start these parts and wait until each is ready."""
+        for recipe in recipes:
+            part = Part(recipe, self._logs / f"{recipe.name}.log", self._printer, next(self._colours))
+            self.parts[recipe.name] = part
+            part.start()
+            self._say(f"  {recipe.name:<16} waiting")
+        self._wait([self.parts[recipe.name] for recipe in recipes])
+
+    def _wait(self, waiting: list[Part]) -> None:
+        began = time.monotonic()
+        while waiting:
+            for part in list(waiting):
+                self.check()
+                wants, passed = part.recipe.wants(), time.monotonic() - began
+                if wants is None:
+                    waiting.remove(part)
+                    self._say(f"  {part.name:<16} ready in {passed:.1f} s")
+                elif passed > START_LIMIT:
+                    raise StackError(f"{part.name} is not ready after {passed:.0f} s ({wants}); see {part.log}")
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise if a part has ended by itself."""
+        for part in self.parts.values():
+            part.check()
+
+    def stop(self) -> None:
+        """End every part."""
+        stop(self.parts.values())

@@ -1,0 +1,1 @@
+"""The tests, and the fixtures and fakes that they share."""
