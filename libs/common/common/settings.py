@@ -1,0 +1,58 @@
+"""What services read from their environment, in parts that each service's own settings class puts together.
+
+Every mistake is named at once when a service starts (pydantic's ValidationError lists them all).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _comma_separated(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_separated)]
+
+
+class ServiceSettings(BaseSettings):
+    """What all services have: the broker, and how they log."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    kafka_bootstrap_servers: str = "localhost:9092"
+    kafka_idempotence: bool = True
+    kafka_session_timeout_ms: int = 10_000
+    kafka_heartbeat_interval_ms: int = 3_000
+    kafka_fetch_max_wait_ms: int = 500
+    log_format: Literal["json", "text"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class StoreSettings(BaseSettings):
+    """MongoDB: a replica set (one node is enough), for transactions and majority writes."""
+
+    mongodb_url: str = "mongodb://localhost:27017/?replicaSet=rs0"
+    mongodb_database: str = "attendara"
+
+
+class RedisSettings(BaseSettings):
+    redis_url: str = "redis://localhost:6379/0"
+
+
+class DoorSettings(BaseSettings):
+    """Who may use this service's internal doors: `<name>:<secret>`, several valid at once."""
+
+    service_credentials: SecretList = Field(min_length=1)
+
+
+class AuthClientSettings(BaseSettings):
+    """Where auth's internal door is, and what we show there."""
+
+    auth_url: str = "http://localhost:8402"
+    service_credential: SecretStr
+
+
+class GraphSettings(BaseSettings):
+    graph_url: str = "https://graph.microsoft.com/v1.0"
