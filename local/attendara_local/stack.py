@@ -93,9 +93,11 @@ class Stack:
 
     def command(self, *arguments: str) -> str:
         """Run the operator's command against this stack; what it printed."""
-        command = [sys.executable, "-m", "attendara_cli", *arguments]
+        program = Path(sys.executable).with_name("attendara")
+        if not program.exists():
+            return ""
         done = subprocess.run(  # noqa: S603 - our own command
-            command,
+            [program, *arguments],
             env=self.environment("cli"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
