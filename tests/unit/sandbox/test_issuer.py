@@ -72,7 +72,7 @@ async def code_of(browser: httpx2.AsyncClient, user: str) -> str:
     return answer["code"]
 
 
-def redemption(code: str, **changes: str) -> dict[str, str]:
+def redemption(code: str, /, **changes: str) -> dict[str, str]:
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": RETURN, "code_verifier": VERIFIER}
     return form | changes
 
