@@ -40,7 +40,7 @@ lock: $(UV) ## Lock the dependencies of all packages again, as the head of requi
 
 test-kafka: $(VENV) ## Run the integration tests against Apache Kafka itself (Java 17, Maven)
 	@.venv/bin/python -m attendara_local.machine
-	@tests/kafka/run
+	@.venv/bin/python -m tests.kafka $(ARGS)
 
 clean: ## Remove the data of `make run`
 	@rm -rf .data
