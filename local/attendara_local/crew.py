@@ -20,9 +20,16 @@ def silent(line: str) -> None:
 class Crew:
     """Runs recipes; each part's output goes to `<folder>/logs/<name>.log`, and to `printer` if there is one."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None] = silent, printer: Printer | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        say: Callable[[str], None] = silent,
+        printer: Printer | None = None,
+        limit: float = START_LIMIT,
+    ) -> None:
         self.parts: dict[str, Part] = {}
-        self._logs, self._say, self._printer, self._colours = folder / "logs", say, printer, get_colours()
+        self._logs, self._say, self._printer, self._limit = folder / "logs", say, printer, limit
+        self._colours = get_colours()
 
     def start(self, recipes: Sequence[Recipe]) -> None:
         """Start these parts and wait until each is ready."""
@@ -42,7 +49,7 @@ class Crew:
                 if wants is None:
                     waiting.remove(part)
                     self._say(f"  {part.name:<16} ready in {passed:.1f} s")
-                elif passed > START_LIMIT:
+                elif passed > self._limit:
                     raise StackError(f"{part.name} is not ready after {passed:.0f} s ({wants}); see {part.log}")
             time.sleep(0.05)
 

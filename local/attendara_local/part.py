@@ -77,7 +77,7 @@ class Part:
         """Raise if it has ended by itself."""
         if self.returncode is not None:
             last = f": {self.last_line}" if self.last_line else ""
-            raise StackError(f"{self.name} ended with code {self.returncode}{last}{_advice(self.last_line)}")
+            raise StackError(f"{self.name} ended {_how(self.returncode)}{last}{_advice(self.last_line)}")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and to whatever it started."""
@@ -107,6 +107,10 @@ def stop(parts: Iterable[Part], patience: float = STOP_PATIENCE) -> None:
 def _leashed(command: str) -> str:
     leash = shlex.join([sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), "/bin/sh", "-c", f"exec {command}"])
     return f"exec {leash}"
+
+
+def _how(returncode: int) -> str:
+    return f"with code {returncode}" if returncode >= 0 else f"by {signal.Signals(-returncode).name}"
 
 
 def _advice(last_line: str) -> str:
