@@ -1,0 +1,34 @@
+"""Goes through Microsoft's sign-in pages by HTTP, as a browser would: pick an account, answer the consent page."""
+
+import html
+import re
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+
+_ACCOUNT = re.compile(r'<button class="account"[^>]* value="([^"]+)".*?</button>', re.DOTALL)
+
+
+async def give_consent(authorize_url: str, username: str, answer: Literal["accept", "cancel"] = "accept") -> dict[str, str]:
+    """Signs in as `username`, answers the consent page if it comes; returns the query parameters of the redirect back.
+
+    Raises LookupError when the picker doesn't offer that account, AssertionError when a page is not the expected one.
+    """
+    async with httpx2.AsyncClient(timeout=20) as browser:
+        picker = await browser.get(authorize_url)
+        assert picker.status_code == 200, f"{picker.status_code} instead of the picker: {picker.text[:500]}"
+        account = _account(picker.text, username)
+        page = await browser.post(authorize_url, data={"account": account})
+        if page.status_code == 200:
+            assert "Permissions requested" in page.text, page.text[:500]
+            page = await browser.post(authorize_url, data={"account": account, "answer": answer})
+        assert page.is_redirect, f"{page.status_code} instead of the way back: {page.text[:500]}"
+        return dict(parse_qsl(urlsplit(page.headers["location"]).query, keep_blank_values=True))
+
+
+def _account(picker: str, username: str) -> str:
+    for button in _ACCOUNT.finditer(picker):
+        if f">{username.casefold()}<" in html.unescape(button[0]).casefold():
+            return button[1]
+    raise LookupError(f"the picker does not offer {username}")
