@@ -55,3 +55,4 @@ class Accounts:
 
     def clear(self) -> None:
         self._accounts.clear()
+        self._database.clear("account")

@@ -11,7 +11,10 @@ WRITE_EVERY_SECONDS = 0.1
 
 
 class Database:
-    """`put` and `delete` return at once; a thread commits what has gathered, about 100 ms later. Without a path nothing is kept."""
+    """`put` and `delete` return at once; a thread commits what has gathered, about 100 ms later.
+
+    Without a path nothing is kept.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._file = path
@@ -49,12 +52,12 @@ class Database:
         if self._file is not None:
             self._note(kind, identifier, None)
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self, kind: str) -> None:
+        """Forget every document of a kind."""
         if self._file is not None:
-            with self._writing, self._lock:
-                self._pending.clear()
-                self._connection.execute("DELETE FROM documents")
+            self.flush()
+            with self._writing:
+                self._connection.execute("DELETE FROM documents WHERE kind = ?", (kind,))
                 self._connection.commit()
 
     def flush(self) -> None:

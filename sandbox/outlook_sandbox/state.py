@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.customers.feed import Feed
     from outlook_sandbox.database import Database
     from outlook_sandbox.delivery import Delivery
+    from outlook_sandbox.graph.dispatch import Gate
     from outlook_sandbox.graph.mailbox import Mailboxes
     from outlook_sandbox.graph.subscriptions import Subscriptions
     from outlook_sandbox.identity.tokens import Tokens
@@ -30,5 +31,6 @@ class Sandbox:
     mailboxes: Mailboxes
     subscriptions: Subscriptions
     delivery: Delivery
+    gate: Gate
     journal: Journal
     feed: Feed

@@ -1,0 +1,79 @@
+"""`outlook-sandbox`: the sandbox as one process with two listeners, http for browsers and Graph, https for tokens."""
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from outlook_sandbox.app import create_app, make_sandbox
+from outlook_sandbox.certificates import certificates
+from outlook_sandbox.database import Database
+from outlook_sandbox.settings import Settings
+
+command = typer.Typer(add_completion=False, help="A local Microsoft 365 for one developer.")
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to us: two servers share the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+@command.command()
+def serve(
+    log_level: Annotated[str, typer.Option(help="uvicorn's log level")] = "warning",
+) -> None:
+    """Serve until Ctrl-C. Settings come from SANDBOX_* variables."""
+    settings = Settings()
+    if not (_is_loopback(settings.host) or settings.allow_other_hosts):
+        raise typer.BadParameter(
+            f"SANDBOX_HOST={settings.host}: the sandbox has no passwords, so it listens on this machine only "
+            "(SANDBOX_ALLOW_OTHER_HOSTS=true if you mean it)."
+        )
+    asyncio.run(_serve(settings, log_level))
+
+
+async def _serve(settings: Settings, log_level: str) -> None:
+    paths = certificates(settings.data)
+    app = create_app(make_sandbox(settings, Database(settings.data / "sandbox.sqlite")))
+    plain = uvicorn.Config(app, host=settings.host, port=settings.http_port, log_level=log_level, access_log=False, lifespan="on")
+    secure = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.https_port,
+        log_level=log_level,
+        access_log=False,
+        lifespan="off",
+        ssl_certfile=str(paths.chain),
+        ssl_keyfile=str(paths.key),
+    )
+    servers = [_Server(plain), _Server(secure)]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, servers)
+    await asyncio.gather(*(server.serve() for server in servers))
+
+
+def _stop(servers: list[_Server]) -> None:
+    for server in servers:
+        server.should_exit = True
+
+
+def _is_loopback(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def main() -> None:
+    command()
+
+
+if __name__ == "__main__":
+    main()

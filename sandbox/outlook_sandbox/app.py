@@ -1,0 +1,74 @@
+"""Puts the sandbox together: the one place that makes its parts, and the application that serves them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from outlook_sandbox import control, seed
+from outlook_sandbox.accounts import Accounts
+from outlook_sandbox.clock import Clock
+from outlook_sandbox.customers.feed import Feed
+from outlook_sandbox.database import Database
+from outlook_sandbox.delivery import Delivery
+from outlook_sandbox.graph import routes as graph
+from outlook_sandbox.graph.dispatch import Gate
+from outlook_sandbox.graph.mailbox import Mailboxes
+from outlook_sandbox.graph.subscriptions import Subscriptions
+from outlook_sandbox.identity import routes as identity
+from outlook_sandbox.identity.tokens import Tokens
+from outlook_sandbox.issuer import routes as issuer
+from outlook_sandbox.journal import Journal
+from outlook_sandbox.settings import Settings
+from outlook_sandbox.state import Sandbox
+
+
+def make_sandbox(settings: Settings, database: Database) -> Sandbox:
+    """All parts, with what the database remembers; an empty one gets the practice's week."""
+    clock = Clock()
+    subscriptions = Subscriptions(database, clock)
+    delivery = Delivery(subscriptions)
+    sandbox = Sandbox(
+        settings=settings,
+        clock=clock,
+        database=database,
+        accounts=Accounts(database),
+        tokens=Tokens(database, clock),
+        mailboxes=Mailboxes(database, clock, delivery.tell),
+        subscriptions=subscriptions,
+        delivery=delivery,
+        gate=Gate(),
+        journal=Journal(),
+        feed=Feed(settings, database),
+    )
+    sandbox.mailboxes.recall(sandbox.accounts.all())
+    if not sandbox.accounts.all():
+        seed.practice(sandbox)
+    return sandbox
+
+
+def create_app(sandbox: Sandbox) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await sandbox.feed.start()
+        yield
+        await sandbox.feed.stop()
+        await sandbox.delivery.stop()
+        sandbox.database.close()
+
+    app = FastAPI(title="Outlook sandbox", lifespan=lifespan, docs_url="/sandbox/docs", redoc_url=None)
+    app.state.sandbox = sandbox
+    for part in (control, graph, identity, issuer):
+        app.include_router(part.router)
+
+    @app.get("/readyz", include_in_schema=False)
+    @app.get("/livez", include_in_schema=False)
+    async def ready() -> dict[str, str]:
+        return {"status": "ready"}
+
+    return app
+
+
+def make_app() -> FastAPI:
+    settings = Settings()
+    return create_app(make_sandbox(settings, Database(settings.data / "sandbox.sqlite")))

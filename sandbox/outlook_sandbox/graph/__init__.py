@@ -1,0 +1,1 @@
+"""Microsoft Graph: the calendar, category and subscription requests that Attendara makes of it."""

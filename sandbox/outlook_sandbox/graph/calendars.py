@@ -1,0 +1,133 @@
+"""`/me` and the list of calendars."""
+
+from typing import Any
+
+from outlook_sandbox.graph import ids
+from outlook_sandbox.graph.errors import GraphError, access_denied, body_refused, not_found
+from outlook_sandbox.graph.model import Calendar
+from outlook_sandbox.graph.operations import (
+    READ_BASIC,
+    READ_SETTINGS,
+    READ_USER,
+    WRITE_CALENDARS,
+    Answer,
+    Call,
+    operations,
+)
+from outlook_sandbox.graph.paging import PAGING, page, select
+from outlook_sandbox.graph.render import HEX_COLORS, calendar_json
+
+SELECT = frozenset(("$select",))
+ENTITY = "https://graph.microsoft.com/v1.0/$metadata#"
+
+
+@operations.on("GET", "/me", scopes=READ_USER, query=SELECT)
+def me(call: Call) -> Answer:
+    account = call.mailbox.account
+    given, _, family = account.name.rpartition(" ")
+    shown: dict[str, Any] = {
+        "@odata.context": f"{ENTITY}users/$entity",
+        "id": account.id,
+        "displayName": account.name,
+        "givenName": given or account.name,
+        "surname": family,
+        "mail": account.username,
+        "userPrincipalName": account.username,
+        "businessPhones": [],
+        "jobTitle": None,
+        "mobilePhone": None,
+        "officeLocation": None,
+        "preferredLanguage": "en-US",
+    }
+    return Answer(200, select(call, shown))
+
+
+@operations.on("GET", "/me/mailboxSettings", scopes=READ_SETTINGS, query=SELECT)
+def mailbox_settings(call: Call) -> Answer:
+    shown = {
+        "@odata.context": f"{ENTITY}Me/mailboxSettings",
+        "timeZone": "UTC",
+        "language": {"locale": "en-US", "displayName": "English (United States)"},
+        "dateFormat": "MM/dd/yyyy",
+        "timeFormat": "hh:mm tt",
+    }
+    return Answer(200, select(call, shown))
+
+
+@operations.on("GET", "/me/calendars", scopes=READ_BASIC, query=PAGING - {"$orderby"})
+def list_calendars(call: Call) -> Answer:
+    calendars = list(call.mailbox.calendars.values())
+    return page(call, calendars, lambda calendar: calendar_json(call.mailbox, calendar), "me/calendars")
+
+
+@operations.on("POST", "/me/calendars", scopes=WRITE_CALENDARS)
+def create_calendar(call: Call) -> Answer:
+    name, color = _name_and_color(call)
+    if not name:
+        raise GraphError(400, "ErrorInvalidRequest", "A calendar needs a name.")
+    if any(calendar.name.casefold() == name.casefold() for calendar in call.mailbox.calendars.values()):
+        raise GraphError(409, "ErrorFolderExists", "A folder with the specified name already exists.")
+    owner = call.mailbox.account
+    calendar = Calendar(
+        id=ids.new_id(ids.ORDINARY),
+        account=owner.id,
+        name=name,
+        owner_name=owner.name,
+        owner_address=owner.username,
+        color=color or "auto",
+    )
+    call.mailbox.add_calendar(calendar)
+    return Answer(201, _entity(call, calendar))
+
+
+@operations.on("GET", "/me/calendar", "/me/calendars/*", scopes=READ_BASIC, query=SELECT)
+def get_calendar(call: Call) -> Answer:
+    return Answer(200, select(call, _entity(call, calendar_of(call))))
+
+
+@operations.on("PATCH", "/me/calendar", "/me/calendars/*", scopes=WRITE_CALENDARS)
+def update_calendar(call: Call) -> Answer:
+    calendar = editable(calendar_of(call))
+    name, color = _name_and_color(call)
+    calendar.name, calendar.color = name or calendar.name, color or calendar.color
+    call.mailbox.store_calendar(calendar)
+    return Answer(200, _entity(call, calendar))
+
+
+@operations.on("DELETE", "/me/calendars/*", scopes=WRITE_CALENDARS)
+def delete_calendar(call: Call) -> Answer:
+    calendar = calendar_of(call)
+    if calendar.is_default:
+        raise GraphError(400, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be deleted.")
+    call.mailbox.remove_calendar(calendar)
+    return Answer(204)
+
+
+def calendar_of(call: Call) -> Calendar:
+    """The calendar that the path names: the default one, or one by its id. Raises GraphError 404."""
+    named = call.segments[1] == "calendars"
+    calendar = call.mailbox.calendars.get(call.names[0]) if named else call.mailbox.default_calendar
+    if calendar is None:
+        raise not_found()
+    return calendar
+
+
+def editable(calendar: Calendar) -> Calendar:
+    if not calendar.can_edit:
+        raise access_denied()
+    return calendar
+
+
+def _name_and_color(call: Call) -> tuple[str | None, str | None]:
+    sent = call.json()
+    unknown = sorted(sent.keys() - {"name", "color", "@odata.type"})
+    if unknown:
+        raise body_refused(f"The property '{unknown[0]}' can't be set on type 'microsoft.graph.calendar'.")
+    name, color = sent.get("name"), sent.get("color")
+    if not isinstance(name, str | None) or color not in (None, *HEX_COLORS):
+        raise body_refused("The calendar's name or color is not valid.")
+    return name, color
+
+
+def _entity(call: Call, calendar: Calendar) -> dict[str, Any]:
+    return {"@odata.context": f"{ENTITY}me/calendars/$entity"} | calendar_json(call.mailbox, calendar)

@@ -1,0 +1,69 @@
+"""Graph's refusals: one exception that carries status, code and message, and its envelope."""
+
+from datetime import datetime
+from typing import Any
+
+
+class GraphError(Exception):
+    """A request that Graph refuses."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+
+    def envelope(self, now: datetime, request_id: str, client_request_id: str) -> dict[str, Any]:
+        inner = {"date": f"{now:%Y-%m-%dT%H:%M:%S}", "request-id": request_id, "client-request-id": client_request_id}
+        return {"error": {"code": self.code, "message": self.message, "innerError": inner}}
+
+
+def access_denied() -> GraphError:
+    return GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+
+
+def bad_request(message: str) -> GraphError:
+    return GraphError(400, "BadRequest", message)
+
+
+def body_refused(message: str) -> GraphError:
+    return GraphError(400, "RequestBodyRead", message)
+
+
+def invalid_parameter(message: str) -> GraphError:
+    return GraphError(400, "ErrorInvalidParameter", message)
+
+
+def not_found() -> GraphError:
+    return GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
+
+
+def stale_change_key() -> GraphError:
+    return GraphError(
+        412,
+        "ErrorIrresolvableConflict",
+        "The send or update operation could not be performed because the change key passed in the request does not "
+        "match the current change key for the item.",
+    )
+
+
+def sync_state_not_found(generation: int, newest: int) -> GraphError:
+    return GraphError(
+        410,
+        "SyncStateNotFound",
+        f"The sync state generation is not found; generation={generation};[highest={newest}][{newest}].",
+    )
+
+
+def throttled() -> GraphError:
+    message = "Application is over its MailboxConcurrency limit."
+    return GraphError(429, "ApplicationThrottled", message, {"Retry-After": "1"})
+
+
+def unauthenticated(message: str) -> GraphError:
+    challenge = (
+        'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+        'client_id="00000003-0000-0000-c000-000000000000"'
+    )
+    return GraphError(401, "InvalidAuthenticationToken", message, {"WWW-Authenticate": challenge})

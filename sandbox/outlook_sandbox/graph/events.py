@@ -1,0 +1,146 @@
+"""Requests about events: list, view, read, create, change, delete."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from outlook_sandbox.graph import ids
+from outlook_sandbox.graph.calendars import ENTITY, SELECT, calendar_of, editable
+from outlook_sandbox.graph.errors import GraphError, not_found, stale_change_key
+from outlook_sandbox.graph.fields import read_event
+from outlook_sandbox.graph.model import Item
+from outlook_sandbox.graph.occurrences import in_window, occurrence, whole
+from outlook_sandbox.graph.operations import READ_BASIC, READ_CALENDARS, WRITE_CALENDARS, Answer, Call, operations
+from outlook_sandbox.graph.paging import PAGING, order, page, select
+from outlook_sandbox.graph.render import event_json, series_extras
+from outlook_sandbox.graph.windows import read_window
+from outlook_sandbox.graph.writing import change_event, change_occurrence, create_event
+
+WINDOW = frozenset(("startDateTime", "endDateTime", "startdatetime", "enddatetime"))
+ORDERS = frozenset(("start/dateTime", "end/dateTime", "subject", "createdDateTime", "lastModifiedDateTime"))
+EVENT = ("/me/events/*", "/me/calendar/events/*", "/me/calendars/*/events/*")
+
+
+@operations.on("GET", "/me/events", "/me/calendar/events", "/me/calendars/*/events", scopes=READ_CALENDARS, query=PAGING)
+def list_events(call: Call) -> Answer:
+    """Single events and series masters; of the whole mailbox for `/me/events`."""
+    everywhere = call.segments[1] == "events"
+    events = call.mailbox.events.values() if everywhere else call.mailbox.in_calendar(calendar_of(call).id)
+    return _page(call, [whole(event) for event in events])
+
+
+VIEW = ("/me/calendarView", "/me/calendar/calendarView", "/me/calendars/*/calendarView")
+
+
+@operations.on("GET", *VIEW, scopes=READ_BASIC, query=PAGING | WINDOW)
+def calendar_view(call: Call) -> Answer:
+    """Single events, occurrences and exceptions in a window; never masters."""
+    start, end = read_window(call)
+    events = call.mailbox.in_calendar(calendar_of(call).id)
+    return _page(call, [item for event in events for item in in_window(event, start, end)])
+
+
+@operations.on("GET", *(f"{path}/instances" for path in EVENT), scopes=READ_CALENDARS, query=PAGING | WINDOW)
+def list_instances(call: Call) -> Answer:
+    item = _item(call)
+    if item.type != "seriesMaster":
+        raise GraphError(400, "ErrorInvalidRequest", "Instances can be listed of a series master only.")
+    return _page(call, list(in_window(item.event, *read_window(call))))
+
+
+@operations.on("GET", *EVENT, scopes=READ_CALENDARS, query=SELECT | {"$expand"})
+def get_event(call: Call) -> Answer:
+    item = _item(call)
+    shown = _entity(call, item)
+    expand = call.query.get("$expand")
+    if expand not in (None, "exceptionOccurrences"):
+        raise GraphError(400, "ErrorInvalidUrlQuery", f"The $expand clause '{expand}' is not supported.")
+    extras = series_extras(call.mailbox, item.event, call.preferences) if item.type == "seriesMaster" else {}
+    wished = call.query.get("$select", "").split(",")
+    given = {name: extra for name, extra in extras.items() if name in wished or name == expand}
+    narrowed = select(call, shown | given)
+    return Answer(200, narrowed | ({expand: given[expand]} if expand in given and expand else {}))
+
+
+@operations.on("POST", "/me/events", "/me/calendar/events", "/me/calendars/*/events", scopes=WRITE_CALENDARS)
+def post_event(call: Call) -> Answer:
+    calendar = editable(calendar_of(call))
+    event = create_event(call.mailbox, calendar, read_event(call.json()), call.sandbox.clock.now())
+    return Answer(201, _entity(call, whole(event)))
+
+
+@operations.on("PATCH", *EVENT, scopes=WRITE_CALENDARS)
+def patch_event(call: Call) -> Answer:
+    item = _writable(call)
+    body = read_event(call.json())
+    if item.day is None:
+        changed = whole(change_event(call.mailbox, item.event, body))
+    else:
+        changed = change_occurrence(call.mailbox, item, item.day, body, call.sandbox.clock.now())
+    return Answer(200, _entity(call, changed))
+
+
+@operations.on("DELETE", *EVENT, scopes=WRITE_CALENDARS)
+def delete_event(call: Call) -> Answer:
+    """A deleted occurrence only changes its series: Outlook tells of it as an update of the master."""
+    item = _writable(call)
+    if item.day is None:
+        call.mailbox.remove(item.event)
+    else:
+        item.event.cancelled.add(item.day.isoformat())
+        item.event.exceptions.pop(item.day.isoformat(), None)
+        call.mailbox.update(item.event)
+    return Answer(204)
+
+
+def find_item(call: Call, identifier: str) -> Item | None:
+    """The event, occurrence or exception with this id."""
+    master, day = ids.split_id(identifier)
+    event = call.mailbox.find(master)
+    if event is None:
+        return None
+    return whole(event) if day is None else occurrence(event, day)
+
+
+def _item(call: Call) -> Item:
+    item = find_item(call, call.names[-1])
+    if item is None or (call.segments[1] != "events" and item.event.calendar != calendar_of(call).id):
+        raise not_found()
+    return item
+
+
+def _writable(call: Call) -> Item:
+    """The item, if it may be written and is still what If-Match says."""
+    item = _item(call)
+    editable(call.mailbox.calendars[item.event.calendar])
+    wanted = call.headers.get("if-match")
+    key = item.event.key if item.exception is None else item.exception.key
+    if wanted is not None and wanted.strip() not in ("*", call.mailbox.etag(key)):
+        raise stale_change_key()
+    return item
+
+
+def _page(call: Call, items: Sequence[Item]) -> Answer:
+    listed = sorted(items, key=lambda item: (item.start, item.event.id, item.day or date.min))
+    for wish in reversed(order(call, ORDERS)):
+        listed.sort(key=_SORT_KEYS[wish.property], reverse=wish.descending)
+    return page(call, listed, lambda item: event_json(call.mailbox, item, call.preferences), "Collection(event)")
+
+
+def _entity(call: Call, item: Item) -> dict[str, Any]:
+    context = {"@odata.context": f"{ENTITY}users('{call.mailbox.account.id}')/events/$entity"}
+    return context | event_json(call.mailbox, item, call.preferences)
+
+
+def _subject(item: Item) -> str:
+    fields = item.event.fields | (item.exception.fields if item.exception else {})
+    return str(fields["subject"]).casefold()
+
+
+_SORT_KEYS = {
+    "start/dateTime": lambda item: item.start,
+    "end/dateTime": lambda item: item.end,
+    "subject": _subject,
+    "createdDateTime": lambda item: item.event.created,
+    "lastModifiedDateTime": lambda item: (item.exception or item.event).modified,
+}

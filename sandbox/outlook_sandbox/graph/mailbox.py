@@ -1,0 +1,264 @@
+"""A mailbox: its calendars, events and categories, and the one counter that moves with each write."""
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal, TypeVar
+
+import msgspec
+
+from outlook_sandbox.accounts import Account
+from outlook_sandbox.clock import Clock
+from outlook_sandbox.database import Database
+from outlook_sandbox.graph import ids
+from outlook_sandbox.graph.changes import ChangeLog
+from outlook_sandbox.graph.model import Calendar, Category, Event, Tombstone
+
+_Stored = TypeVar("_Stored")
+ChangeType = Literal["created", "updated", "deleted"]
+FIRST_CATEGORIES = {
+    "Red category": "preset0",
+    "Orange category": "preset1",
+    "Yellow category": "preset3",
+    "Green category": "preset4",
+    "Blue category": "preset7",
+    "Purple category": "preset8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to an event, as notifications tell it; ids are those it had in that calendar."""
+
+    account: str
+    calendar: str
+    type: ChangeType
+    id: str
+    ordinary_id: str
+    etag: str
+
+
+class Mailbox:
+    """One account's calendars and categories. Callers check what they bring; the mailbox counts, stores and tells."""
+
+    def __init__(self, account: Account, database: Database, clock: Clock, tell: Callable[[Change], None]) -> None:
+        self.account = account
+        self.calendars: dict[str, Calendar] = {}
+        self.events: dict[str, Event] = {}
+        self.categories: dict[str, Category] = {}
+        self.key = 0
+        self._by_ordinary_id: dict[str, str] = {}
+        self._in_calendar: dict[str, dict[str, Event]] = {}
+        self._logs: dict[str, ChangeLog] = {}
+        self._tombstones: dict[tuple[str, str], Tombstone] = {}
+        self._transactions: dict[str, str] = {}
+        self._database = database
+        self._clock = clock
+        self._tell = tell
+        self._key_prefix = base64.urlsafe_b64encode(hashlib.sha256(account.id.encode()).digest()[:18]).decode()
+
+    # What is there
+
+    @property
+    def default_calendar(self) -> Calendar | None:
+        return next((calendar for calendar in self.calendars.values() if calendar.is_default), None)
+
+    def find(self, identifier: str) -> Event | None:
+        """The event with this id, immutable or ordinary."""
+        return self.events.get(self._by_ordinary_id.get(identifier, identifier))
+
+    def made_by(self, transaction: str) -> Event | None:
+        return self.events.get(self._transactions.get(transaction, ""))
+
+    def in_calendar(self, calendar: str) -> list[Event]:
+        return list(self._in_calendar[calendar].values())
+
+    def changes(self, calendar: str, after: int) -> Iterator[tuple[int, str]]:
+        return self._logs[calendar].after(after)
+
+    def tombstone(self, calendar: str, event: str) -> Tombstone | None:
+        return self._tombstones.get((calendar, event))
+
+    def change_key(self, key: int) -> str:
+        return self._key_prefix + base64.urlsafe_b64encode(key.to_bytes(6)).decode()
+
+    def etag(self, key: int) -> str:
+        return f'W/"{self.change_key(key)}"'
+
+    # What happens to it
+
+    def next_key(self) -> int:
+        self.key += 1
+        return self.key
+
+    def add_calendar(self, calendar: Calendar) -> Calendar:
+        self._know_calendar(calendar)
+        self.store_calendar(calendar)
+        return calendar
+
+    def store_calendar(self, calendar: Calendar) -> None:
+        calendar.key = self.next_key()
+        self._database.put("calendar", calendar.id, calendar)
+
+    def remove_calendar(self, calendar: Calendar) -> None:
+        for event in self.in_calendar(calendar.id):
+            self.remove(event)
+        del self.calendars[calendar.id], self._in_calendar[calendar.id], self._logs[calendar.id]
+        self._database.delete("calendar", calendar.id)
+
+    def add(self, event: Event) -> Event:
+        """A new event. Outlook tells of it twice: as created, and as updated when the server has finished with it."""
+        self._know(event)
+        self._write(event)
+        self._notify(event, "created")
+        self._notify(event, "updated")
+        return event
+
+    def update(self, event: Event) -> Event:
+        event.modified = self._clock.now()
+        self._write(event)
+        self._notify(event, "updated")
+        return event
+
+    def tell_of_occurrence(self, event: Event, day: date, key: int) -> None:
+        """Notify about one occurrence of a series, beside the notification about the series."""
+        own, ordinary = ids.occurrence_id(event.id, day), ids.occurrence_id(event.ordinary_id, day)
+        self._tell(Change(self.account.id, event.calendar, "updated", own, ordinary, self.etag(key)))
+
+    def remove(self, event: Event) -> None:
+        self._leave(event)
+        del self.events[event.id]
+        self._transactions.pop(event.transaction or "", None)
+        self._database.delete("event", event.id)
+
+    def move(self, event: Event, calendar: str) -> Event:
+        """Into another calendar of the mailbox: the ordinary id changes, the immutable one stays."""
+        self._leave(event)
+        event.calendar = calendar
+        event.ordinary_id = ids.new_id(ids.ORDINARY)
+        event.modified = self._clock.now()
+        self._know(event)
+        self._write(event)
+        self._notify(event, "created")
+        return event
+
+    def put_category(self, category: Category) -> Category:
+        self.categories[category.id] = category
+        self._database.put("category", category.id, category)
+        return category
+
+    def remove_category(self, category: Category) -> None:
+        del self.categories[category.id]
+        self._database.delete("category", category.id)
+
+    def furnish(self) -> None:
+        """What Outlook gives a new mailbox: a calendar and six categories."""
+        self.add_calendar(
+            Calendar(
+                id=ids.new_id(ids.ORDINARY),
+                account=self.account.id,
+                name="Calendar",
+                owner_name=self.account.name,
+                owner_address=self.account.username,
+                is_default=True,
+            )
+        )
+        for name, color in FIRST_CATEGORIES.items():
+            self.put_category(Category(str(uuid.uuid4()), self.account.id, name, color))
+
+    # From the database, at start
+
+    def recall(self, calendars: list[Calendar], events: list[Event], tombstones: list[Tombstone]) -> None:
+        for calendar in calendars:
+            self._know_calendar(calendar)
+        for event in events:
+            self._know(event)
+        for stone in tombstones:
+            self._tombstones[stone.calendar, stone.event] = stone
+        changed = [(event.key, event.calendar, event.id) for event in events]
+        changed += [(stone.key, stone.calendar, stone.event) for stone in tombstones if stone.calendar in self._logs]
+        for key, calendar_id, event_id in sorted(changed):
+            self._logs[calendar_id].note(event_id, key)
+        self.key = max([self.key, *(key for key, _, _ in changed), *(calendar.key for calendar in calendars)])
+
+    def _know_calendar(self, calendar: Calendar) -> None:
+        self.calendars[calendar.id] = calendar
+        self._in_calendar[calendar.id] = {}
+        self._logs[calendar.id] = ChangeLog()
+
+    def _know(self, event: Event) -> None:
+        self.events[event.id] = event
+        self._by_ordinary_id[event.ordinary_id] = event.id
+        self._in_calendar[event.calendar][event.id] = event
+        if event.transaction:
+            self._transactions[event.transaction] = event.id
+
+    def _write(self, event: Event) -> None:
+        event.key = self.next_key()
+        self._logs[event.calendar].note(event.id, event.key)
+        if self._tombstones.pop((event.calendar, event.id), None) is not None:
+            self._database.delete("tombstone", f"{event.calendar} {event.id}")
+        self._database.put("event", event.id, event)
+
+    def _leave(self, event: Event) -> None:
+        stone = Tombstone(event.calendar, event.id, event.ordinary_id, self.next_key())
+        self._tombstones[stone.calendar, stone.event] = stone
+        self._database.put("tombstone", f"{stone.calendar} {stone.event}", stone)
+        self._logs[event.calendar].note(event.id, stone.key)
+        del self._in_calendar[event.calendar][event.id], self._by_ordinary_id[event.ordinary_id]
+        self._notify(event, "deleted")
+
+    def _notify(self, event: Event, change: ChangeType) -> None:
+        self._tell(Change(self.account.id, event.calendar, change, event.id, event.ordinary_id, self.etag(event.key)))
+
+
+class Mailboxes:
+    """Every account's mailbox, by account id; one is furnished when it is first asked for."""
+
+    def __init__(self, database: Database, clock: Clock, tell: Callable[[Change], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._tell = tell
+        self._mailboxes: dict[str, Mailbox] = {}
+
+    def of(self, account: Account) -> Mailbox:
+        mailbox = self._mailboxes.get(account.id)
+        if mailbox is None:
+            mailbox = self._new(account)
+            mailbox.furnish()
+        return mailbox
+
+    def recall(self, accounts: list[Account]) -> None:
+        """Read every mailbox from the database."""
+        calendars = _loaded(self._database, "calendar", Calendar)
+        events = _loaded(self._database, "event", Event)
+        tombstones = _loaded(self._database, "tombstone", Tombstone)
+        categories = _loaded(self._database, "category", Category)
+        for account in accounts:
+            own = [calendar for calendar in calendars if calendar.account == account.id]
+            if not own:
+                continue
+            names = {calendar.id for calendar in own}
+            mailbox = self._new(account)
+            mailbox.recall(
+                own,
+                [event for event in events if event.calendar in names],
+                [stone for stone in tombstones if stone.calendar in names],
+            )
+            mailbox.categories = {entry.id: entry for entry in categories if entry.account == account.id}
+
+    def clear(self) -> None:
+        self._mailboxes.clear()
+        for kind in ("calendar", "event", "tombstone", "category"):
+            self._database.clear(kind)
+
+    def _new(self, account: Account) -> Mailbox:
+        mailbox = self._mailboxes[account.id] = Mailbox(account, self._database, self._clock, self._tell)
+        return mailbox
+
+
+def _loaded(database: Database, kind: str, wanted: type[_Stored]) -> list[_Stored]:
+    return [msgspec.convert(document, wanted) for document in database.load(kind).values()]

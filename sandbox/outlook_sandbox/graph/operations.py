@@ -1,0 +1,135 @@
+"""Graph's requests by method and path: what each needs, and the two things every one is made of, Call and Answer."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from outlook_sandbox.graph.errors import GraphError, access_denied, bad_request, body_refused
+from outlook_sandbox.graph.mailbox import Mailbox
+from outlook_sandbox.graph.prefer import Preferences
+
+if TYPE_CHECKING:
+    from outlook_sandbox.identity.tokens import AccessToken
+    from outlook_sandbox.state import Sandbox
+
+READ_CALENDARS = frozenset(("Calendars.Read", "Calendars.ReadWrite"))
+READ_BASIC = READ_CALENDARS | {"Calendars.ReadBasic"}
+WRITE_CALENDARS = frozenset(("Calendars.ReadWrite",))
+READ_SETTINGS = frozenset(("MailboxSettings.Read", "MailboxSettings.ReadWrite"))
+WRITE_SETTINGS = frozenset(("MailboxSettings.ReadWrite",))
+READ_USER = frozenset(("User.Read", "User.ReadWrite"))
+ANY_SCOPE: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, its bearer known.
+
+    `base` is where the sandbox was reached, for the links it gives; `segments` is the path without version, with `me` for
+    the caller's `users/{id}`; `names` is what stands in it for the operation's `*`.
+    """
+
+    sandbox: "Sandbox"
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    base: str
+    token: "AccessToken"
+    mailbox: Mailbox
+    preferences: Preferences
+    segments: list[str]
+    names: tuple[str, ...] = ()
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object; raises GraphError 400."""
+        try:
+            return msgspec.json.decode(self.body, type=dict[str, Any])
+        except msgspec.DecodeError as reason:
+            raise body_refused(f"Unable to read JSON request payload: {reason}") from reason
+
+    def link(self, query: str) -> str:
+        return f"{self.base}{self.path}?{query}"
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int = 200
+    body: object = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Work = Callable[[Call], Answer | Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    work: Work
+    scopes: frozenset[str]
+    query: frozenset[str]
+
+
+class _Segment:
+    """A place in the tree of paths; the name "*" stands for any."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Segment] = {}
+        self.operations: dict[str, Operation] = {}
+
+
+class Operations:
+    """The tree of all paths. Below `/me` and `/users/{id}` is the same."""
+
+    def __init__(self) -> None:
+        self._root = _Segment()
+
+    def on(self, method: str, *paths: str, scopes: frozenset[str], query: frozenset[str] = frozenset()) -> Callable[[Work], Work]:
+        """Register work for paths such as `/me/events/*`; it gets what stood for each `*` as `call.names`."""
+
+        def register(work: Work) -> Work:
+            for path in paths:
+                segment = self._root
+                for name in path.strip("/").split("/"):
+                    segment = segment.children.setdefault(name, _Segment())
+                segment.operations[method] = Operation(work, scopes, query)
+            return work
+
+        return register
+
+    def find(self, method: str, segments: list[str]) -> tuple[Operation, tuple[str, ...]]:
+        segment, names = self._root, []
+        for name in segments:
+            child = segment.children.get(name)
+            if child is None:
+                child = segment.children.get("*")
+                names.append(name)
+            if child is None:
+                raise bad_request(f"Resource not found for the segment '{name}'.")
+            segment = child
+        operation = segment.operations.get(method)
+        if operation is None and segment.operations:
+            raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+        if operation is None:
+            raise bad_request(f"Resource not found for the segment '{segments[-1]}'.")
+        return operation, tuple(names)
+
+
+operations = Operations()
+
+
+def check(operation: Operation, call: Call) -> None:
+    """Refuse a call without the permission, or with a query option that the operation does not have."""
+    if operation.scopes and not operation.scopes & call.token.scopes:
+        raise access_denied()
+    for name in call.query:
+        if name not in operation.query:
+            raise GraphError(
+                400,
+                "ErrorInvalidUrlQuery" if name.startswith("$") else "BadRequest",
+                f"The query option '{name}' is not supported here.",
+            )
+    if call.body and call.method in ("POST", "PATCH") and "json" not in call.headers.get("content-type", ""):
+        raise GraphError(415, "RequestBodyRead", "A supported MIME type could not be found that matches the content type.")

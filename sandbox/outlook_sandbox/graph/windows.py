@@ -1,0 +1,36 @@
+"""The time window of a calendar view: two instants, at most five years apart."""
+
+from datetime import UTC, datetime
+
+from outlook_sandbox.graph.errors import invalid_parameter
+from outlook_sandbox.graph.operations import Call
+
+MOST_DAYS = 1825
+
+
+def read_window(call: Call) -> tuple[int, int]:
+    """Start and end in seconds (UTC). Each value's own offset counts, UTC if it has none."""
+    texts = {name.casefold(): text for name, text in call.query.items()}
+    if "startdatetime" not in texts or "enddatetime" not in texts:
+        raise invalid_parameter(
+            "This request requires a time window specified by the query string parameters StartDateTime and EndDateTime."
+        )
+    start = _seconds(texts["startdatetime"], "StartDateTime")
+    end = _seconds(texts["enddatetime"], "EndDateTime")
+    if end < start:
+        raise invalid_parameter("The value of parameter 'EndDateTime' must not be before 'StartDateTime'.")
+    if end - start > MOST_DAYS * 86400:
+        raise invalid_parameter(
+            "Your request can't be completed. The range between the start and end dates is greater than the allowed "
+            f"range. Maximum number of days: {MOST_DAYS}"
+        )
+    return start, end
+
+
+def _seconds(text: str, name: str) -> int:
+    try:
+        # A "+" that was not encoded arrives as a space; Graph takes it as it was meant.
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError as reason:
+        raise invalid_parameter(f"The value '{text}' of parameter '{name}' is invalid.") from reason
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
