@@ -16,10 +16,15 @@ def _comma_separated(value: object) -> object:
 SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_separated)]
 
 
-class ServiceSettings(BaseSettings):
-    """What all services have: the broker, and how they log."""
+class Part(BaseSettings):
+    """Any part. All must be configured alike: where parts are put together, the last one's configuration wins."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    # A value that is refused may be a secret: the error names the variable and leaves its value out.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+
+class ServiceSettings(Part):
+    """What all services have: the broker, and how they log."""
 
     kafka_bootstrap_servers: str = "localhost:9092"
     kafka_idempotence: bool = True
@@ -30,29 +35,29 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(Part):
     """MongoDB: a replica set (one node is enough), for transactions and majority writes."""
 
     mongodb_url: str = "mongodb://localhost:27017/?replicaSet=rs0"
     mongodb_database: str = "attendara"
 
 
-class RedisSettings(BaseSettings):
+class RedisSettings(Part):
     redis_url: str = "redis://localhost:6379/0"
 
 
-class DoorSettings(BaseSettings):
+class DoorSettings(Part):
     """Who may use this service's internal doors: `<name>:<secret>`, several valid at once."""
 
     service_credentials: SecretList = Field(min_length=1)
 
 
-class AuthClientSettings(BaseSettings):
+class AuthClientSettings(Part):
     """Where auth's internal door is, and what we show there."""
 
     auth_url: str = "http://localhost:8402"
     service_credential: SecretStr
 
 
-class GraphSettings(BaseSettings):
+class GraphSettings(Part):
     graph_url: str = "https://graph.microsoft.com/v1.0"

@@ -1,0 +1,45 @@
+"""Settings are put together from parts, and behave alike in whatever order."""
+
+import pytest
+from common.settings import AuthClientSettings, DoorSettings, RedisSettings, ServiceSettings, StoreSettings
+from pydantic import ValidationError
+
+
+class ServiceFirst(ServiceSettings, StoreSettings, RedisSettings):
+    pass
+
+
+class ServiceLast(StoreSettings, RedisSettings, ServiceSettings):
+    pass
+
+
+@pytest.mark.parametrize("together", [ServiceFirst, ServiceLast])
+def test_an_empty_variable_is_one_that_was_not_given(
+    monkeypatch: pytest.MonkeyPatch, together: type[ServiceFirst] | type[ServiceLast]
+) -> None:
+    monkeypatch.setenv("KAFKA_IDEMPOTENCE", "")
+
+    assert together().kafka_idempotence is True
+
+
+def test_several_credentials_are_read_from_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_CREDENTIALS", "web:one, cli:two")
+
+    read = DoorSettings()  # type: ignore[call-arg]
+
+    assert [credential.get_secret_value() for credential in read.service_credentials] == ["web:one", "cli:two"]
+
+
+def test_all_mistakes_are_named_at_once_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Both(ServiceSettings, DoorSettings, AuthClientSettings):
+        pass
+
+    monkeypatch.setenv("SERVICE_CREDENTIALS", ",")
+    monkeypatch.setenv("KAFKA_SESSION_TIMEOUT_MS", "hush-hush")
+
+    with pytest.raises(ValidationError) as refused:
+        Both()  # type: ignore[call-arg]
+
+    words = str(refused.value)
+    assert {"kafka_session_timeout_ms", "service_credentials", "service_credential"} <= set(words.split())
+    assert "hush-hush" not in words
