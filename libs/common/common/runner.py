@@ -142,3 +142,34 @@ class Periodic:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+@dataclass
+class Once:
+    """A job that must be done once per start, tried until it is: making indexes while MongoDB isn't there yet, for one."""
+
+    name: str
+    job: Callable[[], Awaitable[object]]
+    done: bool = False
+
+    async def readiness(self) -> str | None:
+        return None if self.done else f"{self.name} not done yet"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._try(), name=self.name)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _try(self) -> None:
+        while not self.done:
+            try:
+                await self.job()
+                self.done = True
+            except Exception as error:
+                log.warning("will be tried again", job=self.name, error=repr(error)[:300])
+                await asyncio.sleep(1)

@@ -1,0 +1,54 @@
+"""A calendar leaves: its rounds stop, its labels go if asked, its appointments are announced removed and deleted.
+
+The sync state goes last: settings-web deletes the calendar only when it is gone. Each step may be repeated.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from common.errors import NotFound, Permanent
+from common.marks import Claim
+from common.store import Database, Document
+from sync_worker.appointments import Appointments
+from sync_worker.label import Labels
+from sync_worker.states import States
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Removal:
+    database: Database
+    states: States
+    appointments: Appointments
+    labels: Labels
+
+    async def begin(self, calendar: str, now: datetime) -> bool:
+        """Closes the sync state first, so that the fence of a round under way fails. False when there is none."""
+        close: list[Document] = [{"$set": {"state": "closed"}}, {"$unset": ["link", "chain", "delta", "full", "checks"]}]
+        query = {"_id": calendar}
+        return (await self.states.collection.update_one(query, close + self.states.marks.closing.wish(now))).matched_count == 1
+
+    async def finish(self, claim: Claim, now: datetime) -> None:
+        calendar = claim.document["_id"]
+        document = await self.database.calendars.find_one({"_id": calendar}, {"remove_labels": 1})
+        if document and document.get("remove_labels"):
+            await self._take_labels_off(calendar, now)
+        mine: Document = {"calendar": calendar}
+        gone = await self.appointments.remove(mine | {"end": {"$gte": now}}, "calendar-removed", now, {})
+        await self.appointments.announcer.announce(mine)
+        await self.appointments.collection.delete_many(mine)
+        await self.states.collection.delete_one({"_id": calendar})
+        log.info("calendar removed", calendar=calendar, announced=gone)
+
+    async def _take_labels_off(self, calendar: str, now: datetime) -> None:
+        """While tokens serve: an account that needs its owner again keeps its labels."""
+        labelled = {"calendar": calendar, "removed": None, "label.value": {"$ne": "none"}}
+        async for appointment in self.appointments.collection.find(labelled):
+            try:
+                await self.labels.take_off(appointment, now)
+            except (Permanent, NotFound) as error:
+                log.warning("labels stay", calendar=calendar, reason=error.reason)
+                return
