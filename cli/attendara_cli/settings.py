@@ -1,0 +1,12 @@
+"""What the command reads from its environment: the broker, and the services' internal doors."""
+
+from pydantic import SecretStr
+
+from common.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    auth_url: str = "http://localhost:8402"
+    settings_web_url: str = "http://localhost:8400"
+    sync_worker_url: str = "http://localhost:8403"
+    service_credential: SecretStr = SecretStr("")
