@@ -20,9 +20,9 @@ PACKAGES = {"libcurl": "libcurl4", "libssl": "libssl3", "libcrypto": "libssl3", 
 def main() -> int:
     """Prepare for `make run`, and with the word `browser` for `make test`."""
     try:
-        _have(_missing_libraries(), "the local servers need them")
+        _have(_missing_libraries(), "needed by the local servers")
         if "browser" in sys.argv[1:] and not find_browser():
-            _have(["chromium"], "the e2e tests drive it")
+            _have(["chromium"], "driven by the e2e tests")
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1
