@@ -3,9 +3,10 @@
 import base64
 
 import pytest
+from pydantic import SecretStr, ValidationError
+
 from common.client_state import ClientStates, ClientStateSettings, Forged
 from common.ids import new_id
-from pydantic import SecretStr, ValidationError
 
 OLD = f"old:{base64.b64encode(b'o' * 32).decode()}"
 NEW = f"new:{base64.b64encode(b'n' * 32).decode()}"

@@ -1,8 +1,9 @@
 """Settings are put together from parts, and behave alike in whatever order."""
 
 import pytest
-from common.settings import AuthClientSettings, DoorSettings, RedisSettings, ServiceSettings, StoreSettings
 from pydantic import ValidationError
+
+from common.settings import AuthClientSettings, DoorSettings, RedisSettings, ServiceSettings, StoreSettings
 
 
 class ServiceFirst(ServiceSettings, StoreSettings, RedisSettings):

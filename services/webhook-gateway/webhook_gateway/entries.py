@@ -1,0 +1,70 @@
+"""What Graph posts: entries, each believed only when its `clientState` is one that we signed.
+
+Shapes: https://learn.microsoft.com/graph/api/resources/changenotification. A lifecycle entry has neither resource
+nor changeType, and an Outlook one no id: only what we use is read, so that nothing else can make an entry malformed.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+
+from common.client_state import ClientStates, Forged
+from common.errors import Rejected
+
+Short = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class NotPosted(Rejected):
+    """The body is not JSON with a list `value`: no post of Graph's."""
+
+    default_reason = "not-a-notification"
+
+
+class Post(msgspec.Struct, frozen=True):
+    """Entries stay undecoded here, so that a malformed one spoils no other."""
+
+    value: list[msgspec.Raw]
+
+
+class Notification(msgspec.Struct, frozen=True, rename="camel"):
+    subscription_id: Short
+    client_state: str
+    tenant_id: Short | None = None
+
+
+class Lifecycle(Notification, frozen=True, rename="camel", kw_only=True):
+    lifecycle_event: Short
+
+
+E = TypeVar("E", bound=Notification)
+
+_decode_post = msgspec.json.Decoder(Post).decode
+# RecursionError: nested deeper than the decoder goes; UnicodeDecodeError: a string that isn't UTF-8.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Reader(Generic[E]):
+    """Reads the entries of one kind. Keeps nothing between posts."""
+
+    def __init__(self, kind: type[E], client_states: ClientStates) -> None:
+        self._decode = msgspec.json.Decoder(kind).decode
+        self._verify = client_states.verify
+
+    def read(self, body: bytes) -> Iterator[tuple[str, E] | str]:
+        """Each entry as its calendar's id and itself, or as the reason for dropping it. Raises NotPosted."""
+        for entry in _entries(body):
+            try:
+                known = self._decode(entry)
+                yield self._verify(known.client_state), known
+            except Forged as forged:
+                yield forged.reason
+            except _UNREADABLE:
+                yield "malformed"
+
+
+def _entries(body: bytes) -> Sequence[msgspec.Raw]:
+    try:
+        return _decode_post(body).value
+    except _UNREADABLE as error:
+        raise NotPosted("the body is not JSON with a list `value`") from error

@@ -1,0 +1,239 @@
+"""The gateway's two doors: what Graph posts is believed, published and answered, and nothing else is."""
+
+import base64
+import json
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from common.client_state import ClientStates
+from common.ids import new_id
+from common.messages import LifecycleReceived, NotificationReceived
+from tests.fakes.recorded_messaging import RecordedMessaging
+from webhook_gateway.app import create_app
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
+NOTIFICATIONS = "/graph/notifications"
+LIFECYCLE = "/graph/lifecycle"
+
+
+def keys(letter: str) -> ClientStates:
+    return ClientStates([SecretStr(f"k:{base64.b64encode(letter.encode() * 32).decode()}")])
+
+
+OURS = keys("o")
+THEIRS = keys("t")
+
+
+@pytest.fixture
+def messaging() -> RecordedMessaging:
+    return RecordedMessaging()
+
+
+@pytest.fixture
+async def gateway(messaging: RecordedMessaging) -> AsyncIterator[httpx2.AsyncClient]:
+    app = create_app(messaging, OURS, lambda: NOW)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://gateway") as client:
+        yield client
+
+
+def notification(calendar: str, signer: ClientStates = OURS, **changed: Any) -> dict[str, Any]:
+    """As Outlook posts it: no outer id, the offset of the subscription's end unlike ours."""
+    entry = {
+        "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+        "subscriptionExpirationDateTime": "2026-11-28T15:30:00.1234567+05:30",
+        "changeType": "updated",
+        "resource": "Users/u/Events/e",
+        "resourceData": {"@odata.type": "#Microsoft.Graph.Event", "id": "e"},
+        "clientState": signer.sign(calendar),
+        "tenantId": TENANT,
+    }
+    return entry | changed
+
+
+def lifecycle(calendar: str, event: str) -> dict[str, Any]:
+    """As documented: neither resource nor changeType."""
+    return {
+        "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+        "subscriptionExpirationDateTime": "2026-11-28T15:30:00Z",
+        "tenantId": TENANT,
+        "clientState": OURS.sign(calendar),
+        "lifecycleEvent": event,
+    }
+
+
+@pytest.mark.parametrize("path", [NOTIFICATIONS, LIFECYCLE])
+async def test_a_handshake_is_answered_with_the_decoded_token_as_it_is(gateway: httpx2.AsyncClient, path: str) -> None:
+    answer = await gateway.post(f"{path}?validationToken=Validation%3a+reachability+for+%3Cb%3E+100%25%2B%C3%A9")
+
+    assert (answer.status_code, answer.text) == (200, "Validation: reachability for <b> 100%+é")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_handshake_is_neither_logged_nor_published(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await gateway.post(f"{NOTIFICATIONS}?validationToken=hush")
+
+    assert "hush" not in "".join(record.getMessage() for record in caplog.records if record.name != "httpx2")
+    assert messaging.published == []
+
+
+async def test_a_token_longer_than_any_of_graph_is_refused(gateway: httpx2.AsyncClient) -> None:
+    assert (await gateway.post(f"{NOTIFICATIONS}?validationToken={'x' * 5000}")).status_code == 400
+
+
+async def test_the_notifications_of_a_calendar_become_one_message(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging
+) -> None:
+    one, other = new_id("cal"), new_id("cal")
+
+    answer = await gateway.post(NOTIFICATIONS, json={"value": [notification(one), notification(other), notification(one)]})
+
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert messaging.published == [
+        NotificationReceived(
+            calendar=calendar,
+            subscription="7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+            tenant=TENANT,
+            count=count,
+            received_at=NOW,
+        )
+        for calendar, count in ((one, 2), (other, 1))
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        7,
+        [],
+        {},
+        {"clientState": 7},
+        {"subscriptionId": "s", "clientState": None},
+        {"subscriptionId": "s" * 300, "clientState": "x"},
+        {"subscriptionId": "s", "clientState": "secret"},
+        {"subscriptionId": "s", "clientState": "v1.k.cal_x.ÿ"},
+        notification(new_id("cal"), THEIRS),
+    ],
+)
+async def test_an_entry_that_is_not_genuine_spoils_no_other(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging, bad: Any
+) -> None:
+    calendar = new_id("cal")
+
+    answer = await gateway.post(NOTIFICATIONS, json={"value": [bad, notification(calendar)]})
+
+    assert answer.status_code == 202
+    assert [message.calendar for message in messaging.of(NotificationReceived)] == [calendar]
+
+
+async def test_a_post_of_forged_entries_is_answered_like_any_other(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forged = notification(new_id("cal"), THEIRS)
+
+    answer = await gateway.post(NOTIFICATIONS, json={"value": [forged] * 3})
+
+    assert (answer.status_code, answer.content, messaging.published) == (202, b"", [])
+    logged = "".join(capsys.readouterr())
+    assert "forged" in logged
+    assert forged["clientState"] not in logged
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"value"',
+        b'{"value":null}',
+        b'{"value":{}}',
+        b"\xff\xfe",
+        b'{"value":' + b"[" * 100_000,
+        b'{"val":[]}',
+    ],
+)
+async def test_a_body_that_is_not_json_with_a_value_list_is_refused(gateway: httpx2.AsyncClient, body: bytes) -> None:
+    assert (await gateway.post(NOTIFICATIONS, content=body)).status_code == 400
+
+
+async def test_an_empty_list_is_accepted(gateway: httpx2.AsyncClient) -> None:
+    assert (await gateway.post(NOTIFICATIONS, json={"value": []})).status_code == 202
+
+
+async def test_an_entry_that_is_not_utf_8_is_dropped(gateway: httpx2.AsyncClient, messaging: RecordedMessaging) -> None:
+    good = json.dumps(notification(new_id("cal"))).encode()
+
+    answer = await gateway.post(NOTIFICATIONS, content=b'{"value":[{"subscriptionId":"\xff","clientState":"x"},' + good + b"]}")
+
+    assert (answer.status_code, len(messaging.published)) == (202, 1)
+
+
+async def test_a_body_larger_than_4_mib_is_refused(gateway: httpx2.AsyncClient) -> None:
+    assert (await gateway.post(NOTIFICATIONS, content=b" " * (4 * 1024 * 1024 + 1))).status_code == 413
+
+
+@pytest.mark.parametrize("trouble", ["down", "silent"])
+async def test_graph_is_asked_to_post_again_when_the_broker_does_not_acknowledge(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging, trouble: str
+) -> None:
+    setattr(messaging, trouble, True)
+
+    answer = await gateway.post(NOTIFICATIONS, json={"value": [notification(new_id("cal"))]})
+
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("kind", ["reauthorizationRequired", "subscriptionRemoved", "missed"])
+async def test_each_lifecycle_entry_becomes_a_message(gateway: httpx2.AsyncClient, messaging: RecordedMessaging, kind: Any) -> None:
+    calendar = new_id("cal")
+
+    answer = await gateway.post(LIFECYCLE, json={"value": [lifecycle(calendar, kind), lifecycle(calendar, kind)]})
+
+    expected = LifecycleReceived(
+        calendar=calendar,
+        subscription="7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+        tenant=TENANT,
+        kind=kind,
+        received_at=NOW,
+    )
+    assert (answer.status_code, messaging.published) == (202, [expected, expected])
+
+
+async def test_a_lifecycle_event_that_we_do_not_know_is_published_as_unknown(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging
+) -> None:
+    await gateway.post(LIFECYCLE, json={"value": [lifecycle(new_id("cal"), "somethingNew")]})
+
+    assert [message.kind for message in messaging.of(LifecycleReceived)] == ["unknown"]
+
+
+async def test_a_notification_posted_to_the_lifecycle_address_is_dropped(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging
+) -> None:
+    answer = await gateway.post(LIFECYCLE, json={"value": [notification(new_id("cal"))]})
+
+    assert (answer.status_code, messaging.published) == (202, [])
+
+
+async def test_only_posts_are_taken(gateway: httpx2.AsyncClient) -> None:
+    assert (await gateway.get(NOTIFICATIONS)).status_code == 405
+
+
+async def test_it_is_alive_without_the_broker_but_not_ready(gateway: httpx2.AsyncClient, messaging: RecordedMessaging) -> None:
+    messaging.down = True
+
+    assert (await gateway.get("/livez")).status_code == 200
+    assert (await gateway.get("/readyz")).status_code == 503
