@@ -4,18 +4,20 @@ import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import redis as redis_client
-from attendara_local.machine import find_browser
-from attendara_local.ports import Ports
-from attendara_local.stack import Stack
 from playwright.async_api import Browser, async_playwright
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
+from attendara_local.machine import find_browser
+from attendara_local.ports import Ports
+from attendara_local.stack import Stack
 from tests.servers import ADDRESSES, Kafka, Servers, running
+
+AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
 
 # Chromium asks nobody but us, and runs as root in CI.
 BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
@@ -23,11 +25,19 @@ BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-backg
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _never_skipped(item, (yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _never_skipped(collector, (yield))
+
+
+def _never_skipped(node: pytest.Item | pytest.Collector, report: AnyReport) -> AnyReport:
     """In CI nothing is skipped: a skip is a failure that says why."""
-    report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and CI skips nothing: {report.longrepr}"
+        report.longrepr = f"{node.nodeid} was skipped, and CI skips nothing: {report.longrepr}"
     return report
 
 

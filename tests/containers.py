@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
+from testcontainers.core.container import DockerContainer
+
 from attendara_local.ports import Ports
 from attendara_local.ready import kafka_ready, mongodb_ready, redis_ready
-from testcontainers.core.container import DockerContainer
 
 MONGODB_IMAGE, REDIS_IMAGE, KAFKA_IMAGE = "mongo:7", "redis:7", "apache/kafka:4.1.0"
 START_LIMIT = 120.0

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from attendara_local.ports import Ports
 from pymongo import MongoClient
+
+from attendara_local.ports import Ports
 
 LIMIT = 120.0
 PARTS = ("mongod", "redis", "broker", "sandbox", "settings-web", "webhook-gateway", "auth", "sync-worker", "renewer")

@@ -13,7 +13,6 @@ from attendara_local.crew import Crew
 from attendara_local.part import Recipe, StackError
 from attendara_local.ports import Ports
 from attendara_local.ready import kafka_ready
-
 from tests.kafka.jars import NoKafkaError, get
 
 JAVA = ["java", "-Xmx512m", "-Xms256m", "-XX:TieredStopAtLevel=1", "-cp"]

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from attendara_local.environment import compose, needs_sandbox
 from attendara_local.part import StackError
 from attendara_local.ports import Ports

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from attendara_local.crew import Crew
 from attendara_local.part import Part, Recipe, StackError, stop
 

@@ -4,6 +4,7 @@ import socket
 from dataclasses import astuple
 
 import pytest
+
 from attendara_local.part import Recipe, StackError
 from attendara_local.ports import Ports, check_free
 
