@@ -6,8 +6,10 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from attendara_cli.settings import Settings
 from common.messages import Topic, all_topics
 
+MOST_COPIES = 3
 
-async def create_topics(settings: Settings, replication: int) -> dict[str, str]:
+
+async def create_topics(settings: Settings, replication: int | None) -> dict[str, str]:
     """What became of each topic: `created` or `exists`. Raises SystemExit with one line when the broker can't or won't."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="attendara-cli")
     try:
@@ -15,7 +17,8 @@ async def create_topics(settings: Settings, replication: int) -> dict[str, str]:
         there = set(await admin.list_topics())
         missing = [topic for topic in all_topics() if topic.name not in there]
         if missing:
-            _check(await admin.create_topics([_new(topic, replication) for topic in missing]))
+            copies = replication or min(MOST_COPIES, len((await admin.describe_cluster())["brokers"]))
+            _check(await admin.create_topics([_new(topic, copies) for topic in missing]))
     except KafkaError as error:
         raise SystemExit(f"topics at {settings.kafka_bootstrap_servers}: {error or type(error).__name__}") from error
     finally:
@@ -23,10 +26,10 @@ async def create_topics(settings: Settings, replication: int) -> dict[str, str]:
     return {topic.name: "exists" if topic.name in there else "created" for topic in all_topics()}
 
 
-def _new(topic: Topic, replication: int) -> NewTopic:
+def _new(topic: Topic, copies: int) -> NewTopic:
     retention = str(round(topic.retention.total_seconds() * 1000))
     kept = {"cleanup.policy": "compact", "delete.retention.ms": retention} if topic.compacted else {"retention.ms": retention}
-    return NewTopic(topic.name, topic.partitions, replication, topic_configs=kept)
+    return NewTopic(topic.name, topic.partitions, copies, topic_configs=kept)
 
 
 def _check(answer: object) -> None:
