@@ -13,6 +13,9 @@ from attendara_local.secrets_file import CALLERS, credential_variable, read_or_m
 MICROSOFT_APP = ("5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11", "sandbox-app-secret")
 OPENID_CLIENT = ("attendara-settings", "sandbox-oidc-secret")
 
+DOORS = {"auth": CALLERS, "settings-web": ("cli",), "sync-worker": ("cli",), "renewer": ("cli",)}
+"""The services with internal doors, and who may use them."""
+
 MICROSOFT = ("GRAPH_URL", "MICROSOFT_AUTHORITY")
 """Given both, there is a Microsoft already and no sandbox is started; then these are needed as well:"""
 WITH_MICROSOFT = (
@@ -48,10 +51,13 @@ def compose(ports: Ports, folder: Path, given: Mapping[str, str]) -> dict[str, d
         "auth": kafka | stores | _auth(ports, folder, secrets),
         "sync-worker": kafka | stores | _calls_auth(ports),
         "renewer": kafka | stores | _calls_auth(ports) | _renewer(ports, secrets),
-        "cli": kafka | stores | _calls_auth(ports),
+        "cli": kafka | _calls_auth(ports) | _calls_others(ports),
     }
     for caller in CALLERS:
         parts[caller]["SERVICE_CREDENTIAL"] = secrets[credential_variable(caller)]
+    for service, callers in DOORS.items():
+        accepted = [secrets[credential_variable(caller)] for caller in callers]
+        parts[service]["SERVICE_CREDENTIALS"] = ",".join(accepted)
     shared = {"LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"} | ports.environment()
     programs = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])}
     return {name: shared | own | _without_empty(given) | programs for name, own in parts.items()}
@@ -81,7 +87,6 @@ def _settings_web(ports: Ports) -> dict[str, str]:
 
 def _auth(ports: Ports, folder: Path, secrets: Mapping[str, str]) -> dict[str, str]:
     return _graph(ports) | {
-        "SERVICE_CREDENTIALS": ",".join(secrets[credential_variable(caller)] for caller in CALLERS),
         "MICROSOFT_AUTHORITY": f"https://localhost:{ports.sandbox_https}/common",
         "MICROSOFT_CLIENT_ID": MICROSOFT_APP[0],
         "MICROSOFT_CLIENT_SECRET": MICROSOFT_APP[1],
@@ -100,6 +105,14 @@ def _renewer(ports: Ports, secrets: Mapping[str, str]) -> dict[str, str]:
 
 def _calls_auth(ports: Ports) -> dict[str, str]:
     return _graph(ports) | {"AUTH_URL": f"http://localhost:{ports.auth}"}
+
+
+def _calls_others(ports: Ports) -> dict[str, str]:
+    return {
+        "SETTINGS_WEB_URL": f"http://localhost:{ports.settings_web}",
+        "SYNC_WORKER_URL": f"http://localhost:{ports.sync_worker}",
+        "RENEWER_URL": f"http://localhost:{ports.renewer}",
+    }
 
 
 def _graph(ports: Ports) -> dict[str, str]:

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 CALLERS = ("settings-web", "sync-worker", "renewer", "cli")
-"""Who shows auth a credential of its own."""
+"""Who has a credential of its own, shown at the internal doors of others."""
 
 
 def read_or_make(path: Path) -> dict[str, str]:

@@ -32,6 +32,13 @@ def test_auth_takes_the_credential_of_each_caller(tmp_path: Path) -> None:
     assert len(set(shown)) == 4
 
 
+def test_only_the_operator_may_use_the_other_doors(tmp_path: Path) -> None:
+    parts = compose(PORTS, tmp_path, {})
+
+    for service in ("settings-web", "sync-worker", "renewer"):
+        assert parts[service]["SERVICE_CREDENTIALS"] == parts["cli"]["SERVICE_CREDENTIAL"]
+
+
 def test_the_sandbox_knows_auth_and_settings_web_as_they_know_themselves(tmp_path: Path) -> None:
     parts = compose(PORTS, tmp_path, {})
 
