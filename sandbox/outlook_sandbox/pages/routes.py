@@ -1,0 +1,64 @@
+"""The pages' doors. The calendar page works through Graph's own REST API; only its token comes from here."""
+
+from typing import Any, cast
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from outlook_sandbox import html
+from outlook_sandbox.accounts import Account
+from outlook_sandbox.html import page
+from outlook_sandbox.identity.apps import OUTLOOK_APP
+from outlook_sandbox.identity.tokens import ACCESS_LIFETIME
+from outlook_sandbox.state import Sandbox
+
+SCOPES = frozenset({"Calendars.ReadWrite", "MailboxSettings.ReadWrite", "User.Read"})
+
+router = APIRouter(include_in_schema=False)
+router.include_router(html.router)
+
+
+class TokenWanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    account: str
+
+
+@router.get("/")
+async def index() -> Response:
+    return page("pages/index.html")
+
+
+@router.get("/outlook")
+async def outlook(request: Request, account: str = "") -> Response:
+    """The calendar of one account, named by its user name; of the first one if none is named."""
+    accounts = _sandbox(request).accounts.all()
+    chosen = _sandbox(request).accounts.named(account) or next(iter(accounts), None)
+    return page("pages/outlook.html", accounts=accounts, chosen=chosen)
+
+
+@router.post("/outlook/token")
+async def token(request: Request, wanted: TokenWanted) -> dict[str, Any]:
+    """An access token of Outlook's own, first-party app for the account."""
+    account = _account(request, wanted.account)
+    issued = _sandbox(request).tokens.issue(account.id, OUTLOOK_APP, SCOPES)
+    return {"access_token": issued.access_token, "expires_in": int(ACCESS_LIFETIME.total_seconds())}
+
+
+@router.get("/outlook/version")
+async def version(request: Request, account: str) -> dict[str, str]:
+    """A text that differs whenever something in the account's mailbox has changed."""
+    mailbox = _sandbox(request).mailboxes.of(_account(request, account))
+    colors = ",".join(f"{category.name}={category.color}" for category in mailbox.categories.values())
+    return {"version": f"{mailbox.key} {colors}"}
+
+
+def _account(request: Request, identifier: str) -> Account:
+    account = _sandbox(request).accounts.get(identifier)
+    if account is None:
+        raise HTTPException(404, "There is no such account.")
+    return account
+
+
+def _sandbox(request: Request) -> Sandbox:
+    return cast(Sandbox, request.app.state.sandbox)

@@ -1,0 +1,160 @@
+// Draws one week: a head for each day, the all-day row, and the hours with their events.
+import { calendarColor, categoryColor, dot } from "./colors.js";
+import { addDays, clock, dayName, isoDate, minuteOf, sameDay } from "./dates.js";
+import { partsOfDay, topRows } from "./layout.js";
+
+const HOUR_HEIGHT = 52;
+const FIRST_HOUR_SEEN = 7;
+
+export const HOUR = HOUR_HEIGHT;
+export const minuteAt = (column, y) => ((y - column.getBoundingClientRect().top) / HOUR_HEIGHT) * 60;
+
+export function drawWeek(place, { monday, chosenDay, events, calendars, categories }, onDay) {
+  const scroller = place.querySelector(".scroller");
+  const top = scroller ? scroller.scrollTop : FIRST_HOUR_SEEN * HOUR_HEIGHT;
+  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
+  const days = Array.from({ length: 7 }, (_, number) => addDays(monday, number));
+  const paint = (event) => calendarColor(...withPosition(calendars, event.calendar));
+  const draw = (event) => eventButton(event, paint(event), categories);
+
+  const box = make("div", "scroller");
+  box.append(dayPicker(days, chosenDay, onDay), heads(days, chosenDay), allDay(days, chosenDay, topRows(events, monday), draw));
+  box.append(hours(days, chosenDay, events, draw));
+  place.replaceChildren(box);
+  box.scrollTop = top;
+  if (focused) place.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+function dayPicker(days, chosen, onDay) {
+  const picker = make("div", "day-picker");
+  picker.setAttribute("role", "group");
+  picker.setAttribute("aria-label", "Day");
+  for (const day of days) {
+    const button = make("button", sameDay(day, new Date()) ? "today" : "");
+    button.type = "button";
+    button.setAttribute("aria-pressed", sameDay(day, chosen));
+    button.setAttribute("aria-label", dayName(day, { weekday: "long", day: "numeric", month: "long" }));
+    button.append(make("span", "weekday", dayName(day, { weekday: "narrow" })), make("b", "", String(day.getDate())));
+    button.addEventListener("click", () => onDay(day));
+    picker.append(button);
+  }
+  return picker;
+}
+
+function heads(days, chosen) {
+  const row = make("div", "heads");
+  row.append(make("span"));
+  for (const day of days) {
+    const head = marked(make("div", "head"), day, chosen);
+    head.append(make("span", "weekday", dayName(day, { weekday: "short" })), make("b", "", String(day.getDate())));
+    if (sameDay(day, new Date())) head.setAttribute("aria-current", "date");
+    row.append(head);
+  }
+  return row;
+}
+
+function allDay(days, chosen, items, draw) {
+  const row = make("div", "all-day");
+  row.setAttribute("role", "group");
+  row.setAttribute("aria-label", "All day");
+  row.append(make("span", "hour", "all day"));
+  days.forEach((day, number) => {
+    const cell = marked(make("div", "cell"), day, chosen);
+    cell.style.gridColumn = String(number + 2);
+    cell.dataset.allDay = isoDate(day);
+    row.append(cell);
+  });
+  const chosenNumber = days.findIndex((day) => sameDay(day, chosen));
+  for (const { event, first, last, row: line } of items) {
+    const button = draw(event);
+    button.style.gridColumn = `${first + 2} / ${last + 3}`;
+    button.style.gridRow = String(line + 1);
+    button.classList.toggle("chosen", first <= chosenNumber && chosenNumber <= last);
+    row.append(button);
+  }
+  return row;
+}
+
+function hours(days, chosen, events, draw) {
+  const grid = make("div", "hours");
+  const scale = make("div", "scale");
+  scale.setAttribute("aria-hidden", "true");
+  for (let hour = 0; hour < 24; hour++) scale.append(make("span", "hour", hour ? `${String(hour).padStart(2, "0")}:00` : ""));
+  grid.append(scale);
+  for (const day of days) grid.append(dayColumn(day, chosen, partsOfDay(events, day), draw));
+  return grid;
+}
+
+function dayColumn(day, chosen, parts, draw) {
+  const column = marked(make("div", "day"), day, chosen);
+  column.dataset.day = isoDate(day);
+  column.setAttribute("role", "group");
+  column.setAttribute("aria-label", dayName(day, { weekday: "long", day: "numeric", month: "long" }));
+  for (const { event, from, to, lane, lanes } of parts) {
+    const button = draw(event);
+    const minutes = Math.max(to - from, 20);
+    placeAt(button, from, minutes);
+    button.style.left = `${(lane / lanes) * 100}%`;
+    button.style.width = `calc(${100 / lanes}% - 4px)`;
+    button.classList.toggle("short", minutes < 45);
+    button.classList.toggle("tall", minutes >= 60);
+    column.append(button);
+  }
+  if (sameDay(day, new Date())) {
+    const line = make("div", "now");
+    line.style.top = `${(minuteOf(new Date()) / 60) * HOUR_HEIGHT}px`;
+    column.append(line);
+  }
+  return column;
+}
+
+export function placeAt(element, from, minutes) {
+  element.style.top = `${(from / 60) * HOUR_HEIGHT}px`;
+  element.style.height = `${(minutes / 60) * HOUR_HEIGHT - 2}px`;
+}
+
+function eventButton(event, color, categories) {
+  const button = make("button", "event");
+  button.type = "button";
+  button.dataset.id = event.id;
+  button.style.setProperty("--tint", color);
+  button.classList.toggle("called-off", event.calledOff);
+  button.classList.toggle("quiet", event.quiet);
+  button.setAttribute("aria-label", describe(event));
+  button.title = describe(event);
+  const dots = make("span", "dots");
+  for (const name of event.categories) dots.append(dot(categoryColor(name, categories)));
+  const line = make("span", "line");
+  line.append(dots, make("b", "", event.subject || "(No title)"));
+  if (event.inSeries) line.append(make("span", "series", "↻"));
+  button.append(line);
+  const place = event.location ? ` · ${event.location}` : "";
+  if (!event.allDay) button.append(make("span", "when", `${clock(event.start)}–${clock(event.end)}${place}`));
+  if (event.categories.length) button.append(make("span", "names", event.categories.join(", ")));
+  return button;
+}
+
+export function describe(event) {
+  const when = event.allDay ? "all day" : `${clock(event.start)}–${clock(event.end)}`;
+  const categories = event.categories.length ? `, categories ${event.categories.join(", ")}` : "";
+  return `${event.subject || "(No title)"}, ${when}${categories}`;
+}
+
+function withPosition(calendars, id) {
+  const position = calendars.findIndex((calendar) => calendar.id === id);
+  return [calendars[position], position];
+}
+
+function marked(element, day, chosen) {
+  element.classList.toggle("today", sameDay(day, new Date()));
+  element.classList.toggle("weekend", day.getDay() % 6 === 0);
+  element.classList.toggle("chosen", sameDay(day, chosen));
+  return element;
+}
+
+export function make(name, className = "", text = "") {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
