@@ -52,10 +52,15 @@ class Marks:
         await self._collection.create_index([(due, ASCENDING)], partialFilterExpression={due: {"$exists": True}})
 
     def wish(self, now: datetime, trace: Mapping[str, str] | None = None) -> list[Document]:
-        """Pipeline stages that set the mark. A wait or lease that is running is kept: it ends in another look anyway."""
+        """Pipeline stages that set the mark, due now. A lease that is running is kept: it ends in another look anyway;
+        a wait after a failure too: wishing more often must not mean trying more often.
+        """
+        due, wanted = f"${self._path}.due_at", f"${self._path}.wanted_at"
+        kept = {"$or": [{"$gt": [f"${self._path}.lease", None]}, {"$gt": [f"${self._path}.attempts", 0]}]}
         mark: Document = {
-            "wanted_at": {"$max": [f"${self._path}.wanted_at", now]},
-            "due_at": {"$ifNull": [f"${self._path}.due_at", now]},
+            # Strictly later than the last wish, whatever the clocks say: else `done` couldn't tell them apart.
+            "wanted_at": {"$max": [{"$add": [wanted, 1]}, now]},
+            "due_at": {"$cond": [kept, due, {"$min": [due, now]}]},
         }
         if trace:
             waiting = {"$ifNull": [f"${self._path}.traces", []]}
@@ -93,12 +98,14 @@ class Marks:
             rest = {"$set": {self._path: {"wanted_at": again_at, "due_at": again_at}}}
         cleared = await self._collection.update_one(self._ours(claim) | {f"{self._path}.wanted_at": claim.wanted_at}, rest)
         if cleared.matched_count == 0:
+            # Those who wished meanwhile are the parents of the next piece of work; the claim's own were of this one.
+            since = {"$slice": [{"$ifNull": [f"${self._path}.traces", []]}, len(claim.traces), KEPT_TRACES]}
             await self._collection.update_one(
                 self._ours(claim),
-                {
-                    "$set": {f"{self._path}.due_at": now, f"{self._path}.attempts": 0, f"{self._path}.traces": []},
-                    "$unset": {f"{self._path}.lease": "", f"{self._path}.last_error": ""},
-                },
+                [
+                    {"$set": {f"{self._path}.due_at": now, f"{self._path}.attempts": 0, f"{self._path}.traces": since}},
+                    {"$unset": [f"{self._path}.lease", f"{self._path}.last_error"]},
+                ],
             )
 
     async def failed(self, claim: Claim, error: BaseException, now: datetime) -> datetime:
