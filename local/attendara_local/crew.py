@@ -51,7 +51,7 @@ class Crew:
                     self._say(f"  {part.name:<16} ready in {passed:.1f} s")
                 elif passed > self._limit:
                     raise StackError(f"{part.name} is not ready after {passed:.0f} s ({wants}); see {part.log}")
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def check(self) -> None:
         """Raise if a part has ended by itself."""
