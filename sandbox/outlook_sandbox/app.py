@@ -19,6 +19,7 @@ from outlook_sandbox.identity import routes as identity
 from outlook_sandbox.identity.tokens import Tokens
 from outlook_sandbox.issuer import routes as issuer
 from outlook_sandbox.journal import Journal
+from outlook_sandbox.pages import routes as pages
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
 
@@ -58,7 +59,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
 
     app = FastAPI(title="Outlook sandbox", lifespan=lifespan, docs_url="/sandbox/docs", redoc_url=None)
     app.state.sandbox = sandbox
-    for part in (control, graph, identity, issuer):
+    for part in (control, graph, identity, issuer, pages):
         app.include_router(part.router)
 
     @app.get("/readyz", include_in_schema=False)

@@ -1,0 +1,148 @@
+"""Change tracking of the sandbox's Graph: pages, tombstones, series and the end of a link."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.sandbox.graph_client import IMMUTABLE, Graph, Json, event, sandbox_graph, weekly
+
+WINDOW = "startDateTime=2026-11-01T00:00:00Z&endDateTime=2026-12-31T00:00:00Z"
+
+
+@pytest.fixture
+async def graph() -> AsyncIterator[Graph]:
+    async with sandbox_graph() as made:
+        yield made
+
+
+def removed(items: list[Json]) -> list[str]:
+    for item in items:
+        if "@removed" in item:
+            assert item.keys() == {"@odata.type", "id", "@removed"}
+            assert item["@removed"] == {"reason": "deleted"}
+    return [item["id"] for item in items if "@removed" in item]
+
+
+async def test_a_first_round_gives_the_window_in_pages_with_absolute_links(graph: Graph) -> None:
+    made = [await graph.create(f"number {number}") for number in range(7)]
+    await graph.create("outside", "2027-03-01T09:00:00", "2027-03-01T10:00:00")
+    gone = await graph.create("gone")
+    await graph.ask("DELETE", f"/me/events/{gone['id']}")
+    wish = {"Prefer": "odata.maxpagesize=3"}
+    page = await graph.get(f"/me/calendars/{graph.calendar}/calendarView/delta?{WINDOW}", headers=wish)
+    assert len(page["value"]) == 3
+    assert page["@odata.nextLink"].startswith("http://sandbox.test/v1.0/me/calendars/")
+    rest, link = await graph.delta(page["@odata.nextLink"], headers=wish)
+    assert [item["id"] for item in page["value"] + rest] == [entry["id"] for entry in made]
+    assert all(item["@odata.type"] == "#microsoft.graph.event" for item in rest)
+    assert "$deltatoken=" in link
+    assert await graph.delta(link) == ([], link)
+
+
+async def test_the_answer_says_that_it_tracks_changes(graph: Graph) -> None:
+    answer = await graph.ask("GET", f"/me/calendarView/delta?{WINDOW}", headers={"Prefer": "odata.maxpagesize=3, unheard-of"})
+    assert answer.headers["preference-applied"] == "odata.track-changes, odata.maxpagesize=3"
+
+
+async def test_a_window_is_needed_and_query_options_are_not_supported(graph: Graph) -> None:
+    path = f"/me/calendars/{graph.calendar}/calendarView/delta"
+    answer = await graph.ask("GET", path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ErrorInvalidParameter")
+    answer = await graph.ask("GET", f"{path}?{WINDOW}&$select=subject")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "ErrorInvalidUrlQuery")
+    answer = await graph.ask("GET", f"{path}?startDateTime=&endDateTime=2026-12-31T00:00:00Z")
+    assert answer.json()["error"]["message"] == "The value '' of parameter 'StartDateTime' is invalid."
+
+
+async def test_changed_events_come_whole_and_lost_ones_as_tombstones(graph: Graph) -> None:
+    kept, gone, moved_out, moved_away = [await graph.create(name) for name in "abcd"]
+    other = (await graph.ask("POST", "/me/calendars", {"name": "Other"})).json()["id"]
+    _, link = await graph.delta()
+    await graph.patch(kept["id"], {"subject": "new"})
+    await graph.ask("DELETE", f"/me/events/{gone['id']}")
+    await graph.patch(moved_out["id"], event(start="2027-06-01T09:00:00", end="2027-06-01T10:00:00"))
+    moving = {"event": moved_away["id"], "calendar": other}
+    await graph.client.post(f"/sandbox/v1/accounts/{graph.account.id}/move", json=moving)
+    never_seen = await graph.create("e", "2027-06-01T09:00:00", "2027-06-01T10:00:00")
+    items, link = await graph.delta(link)
+    assert [item["subject"] for item in items if "@removed" not in item] == ["new"]
+    assert removed(items) == [gone["id"], moved_out["id"], moved_away["id"], never_seen["id"]]
+    assert (await graph.delta(link))[0] == []
+
+
+async def test_ids_are_those_preferred_by_each_request(graph: Graph) -> None:
+    made = await graph.create()
+    immutable = (await graph.get(f"/me/events/{made['id']}", headers=IMMUTABLE))["id"]
+    items, link = await graph.delta(headers=IMMUTABLE)
+    assert [item["id"] for item in items] == [immutable]
+    await graph.patch(made["id"], {"subject": "x"})
+    assert [item["id"] for item in (await graph.delta(link))[0]] == [made["id"]]
+    await graph.ask("DELETE", f"/me/events/{made['id']}")
+    assert removed((await graph.delta(link, headers=IMMUTABLE))[0]) == [immutable]
+
+
+async def test_occurrences_come_as_skeletons_beside_their_whole_master(graph: Graph) -> None:
+    series = await graph.create(
+        recurrence=weekly("2026-11-24", numberOfOccurrences=4, type="numbered"), categories=["Red category"]
+    )
+    items, link = await graph.delta()
+    master, *occurrences = items
+    assert (master["type"], master["id"], master["subject"]) == ("seriesMaster", series["id"], "Massage")
+    assert master["recurrence"]["range"]["numberOfOccurrences"] == 4
+    names = {"@odata.type", "@odata.etag", "id", "seriesMasterId", "type", "start", "end"}
+    assert all(item.keys() == names for item in occurrences)
+    assert len(occurrences) == 4
+    await graph.patch(occurrences[1]["id"], {"subject": "Other"})
+    await graph.ask("DELETE", f"/me/events/{occurrences[2]['id']}")
+    items, link = await graph.delta(link)
+    assert [item["type"] for item in items] == ["seriesMaster", "occurrence", "occurrence", "exception"]
+    assert removed(items) == []
+    exception = items[-1]
+    assert (exception["id"], exception["subject"], exception["categories"]) == (occurrences[1]["id"], "Other", ["Red category"])
+    await graph.ask("DELETE", f"/me/events/{series['id']}")
+    assert removed((await graph.delta(link))[0]) == [series["id"]]
+
+
+async def test_a_series_that_began_before_the_window_brings_its_master(graph: Graph) -> None:
+    await graph.create(start="2026-01-06T09:00:00", end="2026-01-06T09:30:00", recurrence=weekly("2026-01-06"))
+    master, *occurrences = (await graph.delta())[0]
+    assert master["start"]["dateTime"].startswith("2026-01-06")
+    assert next(item["start"]["dateTime"][:10] for item in occurrences) == "2026-11-03"
+
+
+async def test_a_series_is_not_split_over_pages(graph: Graph) -> None:
+    await graph.create(recurrence=weekly("2026-11-03"))
+    await graph.create()
+    page = await graph.get(f"/me/calendarView/delta?{WINDOW}", headers={"Prefer": "odata.maxpagesize=2"})
+    assert {item["type"] for item in page["value"]} == {"seriesMaster", "occurrence"}
+    assert len(page["value"]) == 10
+    assert [item["type"] for item in (await graph.delta(page["@odata.nextLink"]))[0]] == ["singleInstance"]
+
+
+async def test_what_changes_in_the_middle_of_a_round_is_not_missed(graph: Graph) -> None:
+    made = [await graph.create(f"number {number}") for number in range(4)]
+    page = await graph.get(f"/me/calendarView/delta?{WINDOW}", headers={"Prefer": "odata.maxpagesize=2"})
+    await graph.patch(made[0]["id"], {"subject": "changed"})
+    await graph.ask("DELETE", f"/me/events/{made[1]['id']}")
+    rest, _ = await graph.delta(page["@odata.nextLink"])
+    assert removed(rest) == [made[1]["id"]]
+    assert [item["subject"] for item in rest if "@removed" not in item] == ["number 2", "number 3", "changed"]
+
+
+async def test_a_link_of_a_lost_generation_is_gone(graph: Graph) -> None:
+    _, link = await graph.delta()
+    path = f"/sandbox/v1/accounts/{graph.account.id}/calendars/{graph.calendar}/invalidate-delta"
+    await graph.client.post(path)
+    answer = await graph.ask("GET", link)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (410, "SyncStateNotFound")
+    assert "generation=1;[highest=2]" in answer.json()["error"]["message"]
+    assert (await graph.delta())[0] == []
+
+
+async def test_a_link_is_used_as_it_is(graph: Graph) -> None:
+    _, link = await graph.delta()
+    assert (await graph.ask("GET", f"{link}&{WINDOW}")).status_code == 400
+    assert (await graph.ask("GET", f"{link[:-4]}")).status_code == 400
+    assert (await graph.ask("GET", link.replace("$deltatoken", "$skiptoken"))).status_code == 400
+    other = (await graph.ask("POST", "/me/calendars", {"name": "Other"})).json()["id"]
+    assert (await graph.ask("GET", link.replace(graph.calendar, other))).status_code == 410
