@@ -1,0 +1,82 @@
+"""What Microsoft's OAuth errors mean to us, whether they came by redirect or from the token endpoint.
+
+Decided by `error` and `suberror`; AADSTS numbers only where Microsoft gives nothing else, and for the wording.
+Source: learn.microsoft.com/entra/identity-platform/reference-error-codes.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from common.errors import AdminConsentNeeded, AttendaraError, Permanent, ReconnectNeeded, Transient
+
+
+class Declined(Permanent):
+    """Somebody at the consent page said no."""
+
+    default_reason = "declined"
+
+
+class AppMisconfigured(Transient):
+    """Our own registration or secret is wrong: no user's fault, and it works again once an operator has mended it."""
+
+    default_reason = "app-misconfigured"
+
+
+AWAY = {"temporarily_unavailable", "server_error"}
+AWAY_CODES = {50196, 70012, 90055}
+OURS = {
+    "invalid_client",
+    "invalid_request",
+    "invalid_resource",
+    "invalid_scope",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+}
+ADMIN_CODES = {90094, 90095}
+USER_CONSENT = 65001
+DECLINED = 65004
+
+REASONS = {
+    50034: "account-gone",
+    50055: "password-expired",
+    50057: "account-disabled",
+    50132: "session-revoked",
+    50133: "session-revoked",
+    50173: "grant-revoked",
+    65001: "consent-withdrawn",
+    70008: "grant-expired",
+    70043: "sign-in-too-old",
+    700082: "grant-expired",
+} | dict.fromkeys((50072, 50074, 50076, 50078, 50079), "sign-in-required")
+REASONS |= dict.fromkeys((50131, 53000, 53001, 53003, 530032, 530035), "conditional-access")
+
+
+def failure_of(answer: Mapping[str, Any]) -> AttendaraError:
+    """The error for an answer without tokens. Its message names error and AADSTS numbers, nothing that the answer says."""
+    error, codes = _word(answer.get("error")), _codes(answer)
+    words = " ".join(["Microsoft answered", error or "without an error", *(f"AADSTS{code}" for code in sorted(codes))])
+    if not error or error in AWAY or codes & AWAY_CODES:
+        return Transient(words, reason="microsoft-away")
+    if error == "access_denied" or DECLINED in codes:
+        return Declined(words)
+    if codes & ADMIN_CODES or (error == "consent_required" and USER_CONSENT not in codes):
+        return AdminConsentNeeded(words, reason="admin-approval")
+    if error in OURS:
+        return AppMisconfigured(words)
+    return ReconnectNeeded(words, reason=next((REASONS[code] for code in sorted(codes) if code in REASONS), "grant-refused"))
+
+
+def _word(error: object) -> str:
+    """A redirect's `error` is written by whoever made the address: only a word is taken over."""
+    if not isinstance(error, str) or not error:
+        return ""
+    return error if re.fullmatch(r"[a-z_]{1,40}", error) else "unknown_error"
+
+
+def _codes(answer: Mapping[str, Any]) -> set[int]:
+    listed = answer.get("error_codes")
+    told = re.match(r"AADSTS(\d{4,8})\b", str(answer.get("error_description", "")))
+    codes = {code for code in listed if isinstance(code, int)} if isinstance(listed, list) else set()
+    return codes | ({int(told[1])} if told else set())

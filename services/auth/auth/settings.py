@@ -1,0 +1,18 @@
+"""What auth is told by its environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from common.settings import DoorSettings, GraphSettings, RedisSettings, SecretList, ServiceSettings, StoreSettings
+
+
+class Settings(ServiceSettings, StoreSettings, RedisSettings, DoorSettings, GraphSettings):
+    """`token_keys`: `<key id>:<base64 of 32 bytes>`, the first one active. `microsoft_ca_file`: for an authority of our own."""
+
+    microsoft_authority: str = Field(default="https://login.microsoftonline.com/common", pattern="^https://")
+    microsoft_client_id: str
+    microsoft_client_secret: SecretStr
+    microsoft_redirect_uri: str
+    microsoft_ca_file: Path | None = None
+    token_keys: SecretList = Field(min_length=1)
