@@ -16,7 +16,7 @@ PACKAGES = $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(MEMBERS:%=%/pyproject.toml
 help: ## List what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(VENV) ## Run the whole system here, until Ctrl-C (VERBOSE=1: with all its logs)
+run: $(VENV) ## Run the whole system here, until Ctrl-C (VERBOSE=1: with the logs of the services)
 	@.venv/bin/python -m attendara_local.machine
 	@.venv/bin/python -m attendara_local
 

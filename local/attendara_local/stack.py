@@ -25,7 +25,11 @@ COMMAND_LIMIT = 60.0
 
 
 class Stack:
-    """Every part of the system; `given` (the environment of this process if left out) goes before what is composed."""
+    """Every part of the system.
+
+    `given` (the environment of this process if left out) goes before what is composed; `printer` gets what the sandbox
+    and the services log: the servers' own logs would drown it.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,7 @@ class Stack:
     ) -> None:
         self.ports, self.folder = ports, folder.absolute()
         self.given = dict(os.environ if given is None else given)
-        self.servers, self.services = Crew(self.folder, say, printer), Crew(self.folder, say, printer)
+        self.servers, self.services = Crew(self.folder, say), Crew(self.folder, say, printer)
 
     @property
     def settings_url(self) -> str:
