@@ -47,7 +47,7 @@ class Dropped(Exception):
 
 @dataclass
 class Messaging:
-    """One service's side of Kafka. `service` is its consumer group and the `ce_source` of what it publishes.
+    """One service's side of Kafka. `service`: the `ce_source` of what it publishes, and its consumer group if `group` isn't given.
 
     `away`: foreign exceptions that mean "a server is away" (store.AWAY), so that the batch is read again.
     """
@@ -56,6 +56,7 @@ class Messaging:
     broker: KafkaBroker
     settings: ServiceSettings
     away: tuple[type[Exception], ...] = ()
+    group: str = ""
     topics: set[str] = field(default_factory=set)
     braked: set[str] = field(default_factory=set)
     started: bool = False
@@ -89,7 +90,7 @@ class Messaging:
             message.topic.name,
             batch=True,
             max_records=500,
-            group_id=self.service,
+            group_id=self.group or self.service,
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             session_timeout_ms=self.settings.kafka_session_timeout_ms,
