@@ -1,0 +1,75 @@
+"""Settings → Manage providers: the connected accounts, their labels, and their removal."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+
+from common.errors import AttendaraError, Rejected, Transient
+from settings_web.connect import ADD_CALENDAR, PROVIDERS
+from settings_web.pages.again import again
+from settings_web.parts import Admin, Changing, HasParts, Looking
+from settings_web.sessions import Notice
+from settings_web.view import sentence_of
+
+routes = APIRouter(prefix=PROVIDERS, include_in_schema=False)
+
+
+@routes.get("")
+async def page(request: Request, parts: HasParts, session: Looking) -> Response:
+    connections = await parts.connections.all(session.who.organization)
+    return await parts.view.page(request, session, "providers.html", connections=connections)
+
+
+@routes.get("/{connection}/label")
+async def ask_label(request: Request, parts: HasParts, session: Admin, connection: str) -> Response:
+    """After a connect; `/{connection}/rename` is the same for an account that has its label."""
+    found = await parts.connections.one(session.who.organization, connection)
+    return await parts.view.dialog(request, session, "label.html", connection=found, label="", refused=None, fresh=True)
+
+
+@routes.get("/{connection}/rename")
+async def ask_new_label(request: Request, parts: HasParts, session: Admin, connection: str) -> Response:
+    found = await parts.connections.one(session.who.organization, connection)
+    return await parts.view.dialog(request, session, "label.html", connection=found, label=found.name, refused=None, fresh=False)
+
+
+@routes.post("/{connection}/label")
+async def save_label(
+    request: Request,
+    parts: HasParts,
+    session: Changing,
+    connection: str,
+    label: Annotated[str, Form()] = "",
+    fresh: Annotated[bool, Form()] = False,
+) -> Response:
+    found = await parts.connections.one(session.who.organization, connection)
+    try:
+        saved = await parts.connections.rename(session.who.organization, connection, label)
+    except (Rejected, Transient) as error:
+        status = error.status if isinstance(error, Rejected) else 503
+        return await parts.view.dialog(
+            request, session, "label.html", status=status, connection=found, label=label, refused=sentence_of(error), fresh=fresh
+        )
+    page, text = (
+        (f"{ADD_CALENDAR}/{connection}", f"{saved} is connected. Choose its calendars.") if fresh else (PROVIDERS, "Saved.")
+    )
+    return await again(parts, session, page, Notice(kind="success", text=text))
+
+
+@routes.get("/{connection}/remove")
+async def confirm_removal(request: Request, parts: HasParts, session: Admin, connection: str) -> Response:
+    found = await parts.connections.one(session.who.organization, connection)
+    calendars = [one for one in await parts.calendars.all(session.who.organization) if one["connection"] == connection]
+    return await parts.view.dialog(request, session, "remove_connection.html", connection=found, calendars=calendars)
+
+
+@routes.post("/{connection}/remove")
+async def remove(parts: HasParts, session: Changing, connection: str, remove_labels: Annotated[bool, Form()] = False) -> Response:
+    found = await parts.connections.one(session.who.organization, connection)
+    try:
+        await parts.calendars.before_removal_of(found, remove_labels=remove_labels)
+        await parts.connections.remove(session.who.organization, connection)
+    except AttendaraError as error:
+        return await again(parts, session, PROVIDERS, Notice(kind="danger", text=sentence_of(error)))
+    notice = Notice(kind="success", text=f"{found.name} is being removed, with its calendars and appointments.")
+    return await again(parts, session, PROVIDERS, notice)

@@ -1,0 +1,105 @@
+"""What a calendar's row says: read from the documents of three services, put into words of the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from common import store
+from common.store import Connection, Database, Document, SyncState
+
+State = Literal["syncing", "up-to-date", "delayed", "needs-reconnect", "needs-admin-consent", "removing"]
+
+SILENCE = timedelta(hours=1)
+"""A calendar has a round every quarter of an hour; after this long without one something holds it up."""
+ASKED = timedelta(seconds=30)
+"""How long an asked-for round is shown as under way when none has ended yet."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One calendar of the page and of the API; `reason` explains a state that is not well."""
+
+    id: str
+    name: str
+    connection: str
+    label: str
+    account: str
+    state: State
+    state_text: str
+    reason: str | None
+    last_sync_at: datetime | None
+    appointments: int
+
+    @property
+    def busy(self) -> bool:
+        return self.state in ("syncing", "removing")
+
+
+async def rows(database: Database, calendars: Sequence[Document], connections: Sequence[Connection], now: datetime) -> list[Row]:
+    ids = [calendar["_id"] for calendar in calendars]
+    states = {
+        document["_id"]: store.read(SyncState, document) async for document in database.sync_states.find({"_id": {"$in": ids}})
+    }
+    known = {connection.id: connection for connection in connections}
+    return [row(calendar, known.get(calendar["connection"]), states.get(calendar["_id"]), now) for calendar in calendars]
+
+
+def row(calendar: Document, connection: Connection | None, sync: SyncState | None, now: datetime) -> Row:
+    state, text, reason = _state(connection, sync, calendar.get("sync_asked_at"), now)
+    return Row(
+        id=calendar["_id"],
+        name=calendar["name"],
+        connection=calendar["connection"],
+        label=connection.name if connection else "",
+        account=connection.username if connection else "",
+        state=state,
+        state_text=text,
+        reason=reason,
+        last_sync_at=sync.last_round_at if sync else None,
+        appointments=sync.appointments if sync else 0,
+    )
+
+
+def _state(
+    connection: Connection | None, sync: SyncState | None, asked_at: datetime | None, now: datetime
+) -> tuple[State, str, str | None]:
+    if connection is None or connection.state in ("removing", "removed"):
+        return "removing", "Removing", "The account is being removed."
+    if connection.state == "needs-reconnect":
+        return "needs-reconnect", "Needs reconnect", "Microsoft asks the account’s owner to sign in again."
+    if connection.state == "needs-admin-consent":
+        return "needs-admin-consent", "Needs approval", "An administrator of your Microsoft 365 has to approve Attendara."
+    return _sync_state(sync, asked_at, now)
+
+
+def _sync_state(sync: SyncState | None, asked_at: datetime | None, now: datetime) -> tuple[State, str, str | None]:
+    if sync and sync.last_error:
+        return "delayed", "Delayed", f"The last try did not work ({sync.last_error[:120]}). It is tried again by itself."
+    if sync is None or sync.state == "first" or sync.progress:
+        return "syncing", _progress(sync), None
+    last = sync.last_round_at
+    if asked_at and now - asked_at < ASKED and (last is None or last < asked_at):
+        return "syncing", "Syncing…", None
+    if last is None or now - last > SILENCE:
+        return "delayed", "Delayed", "Outlook was not looked at for more than an hour. It is tried again by itself."
+    return "up-to-date", "Up to date", None
+
+
+def _progress(sync: SyncState | None) -> str:
+    events = sync.progress.events if sync and sync.progress else 0
+    return f"Syncing {events:,} {'event' if events == 1 else 'events'}…" if events else "Syncing…"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """“just now”, “3 minutes ago”, “yesterday” and so on."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            amount = seconds // size
+            return f"{amount} {name}{'' if amount == 1 else 's'} ago"
+    return "just now" if seconds < 10 else f"{seconds // 10 * 10} seconds ago"
+
+
+def exact(moment: datetime) -> str:
+    return f"{moment:%-d %B %Y, %H:%M:%S} UTC"
