@@ -50,14 +50,19 @@ def _run() -> NoReturn:
         say(READY.format(stack=stack, logs=folder / "logs"))
         stack.watch()
     finally:
+        _ignore_endings()  # once is enough, and stopping must not be broken off
         say("\n  Stopping …")
         stack.stop()
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)  # once is enough: what follows is the stopping
+    _ignore_endings()
     raise Asked
+
+
+def _ignore_endings() -> None:
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
 
 
 def say(line: str) -> None:
