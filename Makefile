@@ -11,7 +11,7 @@ UV := .make/uv-$(UV_VERSION)/bin/uv
 VENV := .venv/.made
 MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard cli/pyproject.toml libs/*/pyproject.toml local/pyproject.toml \
 	sandbox/pyproject.toml services/*/pyproject.toml))
-PACKAGES = $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(MEMBERS:%=%/pyproject.toml))
+PACKAGES = $(sort $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(MEMBERS:%=%/pyproject.toml)))
 
 help: ## List what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
