@@ -11,20 +11,26 @@ _ACCOUNT = re.compile(r'<button class="account"[^>]* value="([^"]+)".*?</button>
 
 
 async def give_consent(authorize_url: str, username: str, answer: Literal["accept", "cancel"] = "accept") -> dict[str, str]:
-    """Signs in as `username`, answers the consent page if it comes; returns the query parameters of the redirect back.
+    """Signs in as `username`, accepts on the consent page if it comes, or cancels; returns the query parameters of the redirect back.
 
     Raises LookupError when the picker doesn't offer that account, AssertionError when a page is not the expected one.
     """
     async with httpx2.AsyncClient(timeout=20) as browser:
         picker = await browser.get(authorize_url)
         assert picker.status_code == 200, f"{picker.status_code} instead of the picker: {picker.text[:500]}"
+        if answer == "cancel":  # both pages have the button
+            return _way_back(await browser.post(authorize_url, data={"answer": answer}))
         account = _account(picker.text, username)
         page = await browser.post(authorize_url, data={"account": account})
         if page.status_code == 200:
             assert "Permissions requested" in page.text, page.text[:500]
             page = await browser.post(authorize_url, data={"account": account, "answer": answer})
-        assert page.is_redirect, f"{page.status_code} instead of the way back: {page.text[:500]}"
-        return dict(parse_qsl(urlsplit(page.headers["location"]).query, keep_blank_values=True))
+        return _way_back(page)
+
+
+def _way_back(page: httpx2.Response) -> dict[str, str]:
+    assert page.is_redirect, f"{page.status_code} instead of the way back: {page.text[:500]}"
+    return dict(parse_qsl(urlsplit(page.headers["location"]).query, keep_blank_values=True))
 
 
 def _account(picker: str, username: str) -> str:

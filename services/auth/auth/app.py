@@ -1,10 +1,11 @@
 """Puts auth together: the only place that constructs anything."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx2
 from fastapi import FastAPI
+from pydantic import SecretStr
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from auth.connect import Connect
@@ -13,7 +14,6 @@ from auth.flows import Flows
 from auth.forget import Forget
 from auth.microsoft import Microsoft, make_microsoft_http
 from auth.profile import Profiles
-from auth.readiness import Preparation, redis_readiness
 from auth.routes import Doors, open_doors
 from auth.settings import Settings
 from auth.tokens import Tokens
@@ -22,12 +22,12 @@ from common import store, telemetry
 from common.announce import Announcer
 from common.health import health_routes
 from common.messaging import Messaging, make_messaging
-from common.runner import Periodic, all_running
+from common.runner import Once, Periodic, all_running
 from common.web import answer_with_problems, internal_door
 
 
 def create_app(
-    settings: Settings,
+    credentials: Sequence[SecretStr],
     database: store.Database,
     redis: Redis,
     messaging: Messaging,
@@ -38,19 +38,20 @@ def create_app(
     announcer = Announcer(database.connections, messaging, message_of)
     connections = Connections(database.connections, vault, announcer)
     forget = Forget(connections, database)
-    connect = Connect(microsoft, profiles, Flows(redis), connections)
-    preparation = Preparation(connections)
+    flows = Flows(redis)
+    connect = Connect(microsoft, profiles, flows, connections)
+    prepared = Once("indexes and keys", connections.prepare)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with messaging.running(), all_running([preparation, announcer, Periodic("forget", forget.sweep, 2.0)]):
+        async with messaging.running(), all_running([prepared, announcer, Periodic("forget", forget.sweep, 2.0)]):
             yield
 
     app = FastAPI(title="auth", lifespan=lifespan)
-    checks = {"mongodb": store.readiness_of(database), "redis": redis_readiness(redis), "kafka": messaging.readiness}
-    app.include_router(health_routes(checks | {"connections": preparation.readiness}))
+    checks = {"mongodb": store.readiness_of(database), "redis": flows.readiness, "kafka": messaging.readiness}
+    app.include_router(health_routes(checks | {"prepared": prepared.readiness, "token_keys": connections.keys_readiness}))
     doors = Doors(connect, Tokens(connections, microsoft), forget, connections, announcer)
-    open_doors(app, doors, internal_door(settings.service_credentials))
+    open_doors(app, doors, internal_door(credentials))
     answer_with_problems(app, store.AWAY)
     return app
 
@@ -63,7 +64,7 @@ def make_app() -> FastAPI:
         connection_pool=BlockingConnectionPool.from_url(settings.redis_url, timeout=5, socket_timeout=5, socket_connect_timeout=3)
     )
     return create_app(
-        settings,
+        settings.service_credentials,
         database,
         redis,
         make_messaging("auth", settings, store.AWAY),

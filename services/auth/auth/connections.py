@@ -14,7 +14,7 @@ from typing import Literal
 from pymongo import ASCENDING, ReturnDocument
 
 from auth.id_token import Identity
-from auth.vault import Owner, Vault, WrappedKey
+from auth.vault import Owner, Unreadable, Vault, WrappedKey
 from common.announce import Announcer, stamp
 from common.errors import NotFound, Transient
 from common.ids import new_id
@@ -45,12 +45,31 @@ class Connections:
     vault: Vault
     announcer: Announcer
 
-    async def create_indexes(self) -> None:
+    async def prepare(self) -> None:
+        """Makes the indexes. Raises Unreadable when stored connections need a key that we don't have, or have wrong."""
+        await self._create_indexes()
+        await self._check_keys()
+
+    async def keys_readiness(self) -> str | None:
+        try:
+            await self._check_keys()
+        except Unreadable as error:
+            return str(error)
+        return None
+
+    async def _create_indexes(self) -> None:
         live: Document = {"state": {"$in": LIVE}}
         account = [("organization", ASCENDING), ("tid", ASCENDING), ("oid", ASCENDING)]
         await self.collection.create_index(account, unique=True, partialFilterExpression=live)
         await self.collection.create_index([("state", ASCENDING), ("since", ASCENDING)])
+        await self.collection.create_index("key.kid", sparse=True)
         await self.announcer.create_index()
+
+    async def _check_keys(self) -> None:
+        for kid in await self.collection.distinct("key.kid"):
+            document = await self.collection.find_one({"key.kid": kid})
+            if document:
+                self.vault.check(_key(document), _owner(document))
 
     async def find(self, organization: str, connection_id: str) -> Connection:
         """Raises NotFound, also for another organization's and for a removed one."""
@@ -153,13 +172,6 @@ class Connections:
         """Announces what is stored, if the broker is quick; else the sweep does it."""
         with suppress(Transient, TimeoutError):
             await asyncio.wait_for(self.announcer.announce({"_id": connection_id}), ANNOUNCE_PATIENCE_SECONDS)
-
-    async def check_keys(self) -> None:
-        """Raises Unreadable when some connections are encrypted with a key that we don't have, or have wrong."""
-        for kid in await self.collection.distinct("key.kid"):
-            document = await self.collection.find_one({"key.kid": kid})
-            if document:
-                self.vault.check(_key(document), _owner(document))
 
     async def _update(self, opened: Opened, states: list[str], stages: list[Document]) -> bool:
         unchanged: Document = {"_id": opened.connection.id, "cache.version": opened.version, "state": {"$in": states}}

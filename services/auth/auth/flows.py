@@ -47,6 +47,10 @@ class Flows:
             kept = await self.redis.getdel(_name(state))
         return msgspec.json.decode(kept, type=Flow) if kept else None
 
+    async def readiness(self) -> str | None:
+        await self.redis.ping()
+        return None
+
 
 def _name(state: str) -> str:
     return f"auth:flow:{state}"

@@ -59,9 +59,11 @@ def failure_of(answer: Mapping[str, Any]) -> AttendaraError:
     words = " ".join(["Microsoft answered", error or "without an error", *(f"AADSTS{code}" for code in sorted(codes))])
     if not error or error in AWAY or codes & AWAY_CODES:
         return Transient(words, reason="microsoft-away")
+    if codes & ADMIN_CODES:
+        return AdminConsentNeeded(words, reason="admin-approval")
     if error == "access_denied" or DECLINED in codes:
         return Declined(words)
-    if codes & ADMIN_CODES or (error == "consent_required" and USER_CONSENT not in codes):
+    if error == "consent_required" and USER_CONSENT not in codes:
         return AdminConsentNeeded(words, reason="admin-approval")
     if error in OURS:
         return AppMisconfigured(words)

@@ -1,10 +1,17 @@
 """What auth is told by its environment."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from auth.vault import make_vault
 from common.settings import DoorSettings, GraphSettings, RedisSettings, SecretList, ServiceSettings, StoreSettings
+
+
+def _usable(keys: list[SecretStr]) -> list[SecretStr]:
+    make_vault(keys)
+    return keys
 
 
 class Settings(ServiceSettings, StoreSettings, RedisSettings, DoorSettings, GraphSettings):
@@ -15,4 +22,4 @@ class Settings(ServiceSettings, StoreSettings, RedisSettings, DoorSettings, Grap
     microsoft_client_secret: SecretStr
     microsoft_redirect_uri: str
     microsoft_ca_file: Path | None = None
-    token_keys: SecretList = Field(min_length=1)
+    token_keys: Annotated[SecretList, AfterValidator(_usable)] = Field(min_length=1)

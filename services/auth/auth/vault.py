@@ -74,8 +74,8 @@ def make_vault(token_keys: Sequence[SecretStr]) -> Vault:
     """From `<key id>:<base64 of 32 bytes>`, the first one active. Raises ValueError that names the key id, never the key."""
     keys: dict[str, bytes] = {}
     for given in token_keys:
-        kid, _, encoded = given.get_secret_value().partition(":")
-        if not kid or "|" in kid or kid in keys:
+        kid, colon, encoded = given.get_secret_value().partition(":")
+        if not kid or not colon or "|" in kid or kid in keys:
             raise ValueError("TOKEN_KEYS: each key needs an id of its own in front of a colon, without `|`")
         keys[kid] = _decoded(kid, encoded)
     return Vault(keys, next(iter(keys)))
