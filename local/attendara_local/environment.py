@@ -58,7 +58,7 @@ def compose(ports: Ports, folder: Path, given: Mapping[str, str]) -> dict[str, d
     for service, callers in DOORS.items():
         accepted = [secrets[credential_variable(caller)] for caller in callers]
         parts[service]["SERVICE_CREDENTIALS"] = ",".join(accepted)
-    shared = {"LOG_FORMAT": "text", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"} | ports.environment()
+    shared = {"LOG_FORMAT": "text", "PYTHONUNBUFFERED": "1"} | ports.environment()
     programs = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])}
     return {name: shared | own | _without_empty(given) | programs for name, own in parts.items()}
 

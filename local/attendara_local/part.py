@@ -1,6 +1,7 @@
 """One process of the stack: started, logged, asked whether it is ready, and gone when we are."""
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from honcho.printer import Message, Printer
 from honcho.process import Process
 
+COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 LEASH = Path(__file__).with_name("leash.py")
 STOP_PATIENCE = 10.0
 """Seconds that a process has to end by itself before it is killed."""
@@ -67,9 +69,10 @@ class Part:
             self._keep(message)
 
     def _keep(self, message: Message) -> None:
-        self._out.write(message.data)
+        plain = COLOURS.sub(b"", message.data)
+        self._out.write(plain)
         self._out.flush()
-        self.last_line = message.data.decode(errors="replace").strip() or self.last_line
+        self.last_line = plain.decode(errors="replace").strip() or self.last_line
         if self._printer:
             self._printer.write(message)
 

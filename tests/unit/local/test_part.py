@@ -53,6 +53,14 @@ def test_what_a_part_prints_is_in_its_log(begin: Callable[[str], Part]) -> None:
     assert part.log.read_text() == "one\ntwo\n"
 
 
+def test_a_log_is_kept_without_colours(begin: Callable[[str], Part]) -> None:
+    part = begin(r"printf '\033[31mred\033[0m\n'")
+
+    until(lambda: part.returncode is not None)
+
+    assert (part.log.read_text(), part.last_line) == ("red\n", "red")
+
+
 def test_a_part_that_ends_by_itself_is_told_with_its_last_line(begin: Callable[[str], Part]) -> None:
     part = begin("echo starting; echo no such database; exit 3")
 
