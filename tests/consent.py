@@ -11,7 +11,7 @@ _ACCOUNT = re.compile(r'<button class="account"[^>]* value="([^"]+)".*?</button>
 
 
 async def give_consent(authorize_url: str, username: str, answer: Literal["accept", "cancel"] = "accept") -> dict[str, str]:
-    """Signs in as `username`, accepts on the consent page if it comes, or cancels; returns the query parameters of the redirect back.
+    """Signs in as `username` and accepts on the consent page if it comes, or cancels; returns the redirect's query parameters.
 
     Raises LookupError when the picker doesn't offer that account, AssertionError when a page is not the expected one.
     """

@@ -78,6 +78,7 @@ class Microsoft:
     def __init__(self, settings: Settings, http: httpx2.Client) -> None:
         self._settings = settings
         self._http = _MsalHttp(http)
+        logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs codes, verifiers, and answers that aren't JSON
 
     async def begin(self, *, login_hint: str | None) -> dict[str, Any]:
         """A sign-in as MSAL's flow: `state`, `auth_uri`, and what redeeming needs. With a hint for a known account."""
@@ -173,7 +174,6 @@ def make_microsoft_http(settings: Settings) -> httpx2.Client:
     trust: ssl.SSLContext | bool = True
     if settings.microsoft_ca_file:
         trust = ssl.create_default_context(cafile=str(settings.microsoft_ca_file))
-    logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs an answer that isn't JSON, whatever is in it
     return httpx2.Client(verify=trust, timeout=httpx2.Timeout(8, connect=3))
 
 
