@@ -47,8 +47,8 @@ class Part:
         self.last_line = ""
         self._printer = printer
         self._process = Process(_leashed(recipe.command), self.name, colour, env=dict(recipe.environment))
-        # The thread that starts a process must live as long as it: the kernel's leash is held by that very thread.
         self._began = threading.Event()
+        # The thread that starts a process must live as long as it: the kernel's leash is held by that very thread.
         self._thread = threading.Thread(target=self._process.run, args=(self,), name=self.name, daemon=True)
 
     def start(self) -> None:
@@ -80,7 +80,7 @@ class Part:
         """Raise if it has ended by itself."""
         if self.returncode is not None:
             last = f": {self.last_line}" if self.last_line else ""
-            raise StackError(f"{self.name} ended {_how(self.returncode)}{last}{_advice(self.last_line)}")
+            raise StackError(f"{self.name} ended {_how(self.returncode)}{last}{_advice(self.last_line)} (log: {self.log})")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and to whatever it started."""

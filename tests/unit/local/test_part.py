@@ -66,7 +66,7 @@ def test_a_part_that_ends_by_itself_is_told_with_its_last_line(begin: Callable[[
 
     until(lambda: part.returncode is not None)
 
-    with pytest.raises(StackError, match=r"^worker ended with code 3: no such database$"):
+    with pytest.raises(StackError, match=r"^worker ended with code 3: no such database \(log: .*worker\.log\)$"):
         part.check()
 
 
