@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from outlook_sandbox import control, seed
 from outlook_sandbox.accounts import Accounts
 from outlook_sandbox.clock import Clock
+from outlook_sandbox.customers import routes as customers
 from outlook_sandbox.customers.feed import Feed
 from outlook_sandbox.database import Database
 from outlook_sandbox.delivery import Delivery
@@ -59,7 +60,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
 
     app = FastAPI(title="Outlook sandbox", lifespan=lifespan, docs_url="/sandbox/docs", redoc_url=None)
     app.state.sandbox = sandbox
-    for part in (control, graph, identity, issuer, pages):
+    for part in (control, graph, identity, issuer, pages, customers):
         app.include_router(part.router)
 
     @app.get("/readyz", include_in_schema=False)

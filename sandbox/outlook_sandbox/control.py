@@ -13,6 +13,7 @@ from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar
 from outlook_sandbox.graph.render import calendar_json
 from outlook_sandbox.graph.subscriptions import subscription_json
+from outlook_sandbox.ics import BadCalendar, load_calendar
 from outlook_sandbox.state import Sandbox
 
 router = APIRouter(prefix="/sandbox/v1", tags=["control"])
@@ -86,6 +87,20 @@ async def move(request: Request, account: str, wanted: Move) -> dict[str, str]:
     _calendar(mailbox, wanted.calendar)
     mailbox.move(event, wanted.calendar)
     return {"id": event.ordinary_id, "immutableId": event.id}
+
+
+@router.post("/accounts/{account}/calendars/{calendar}/ics", status_code=201)
+async def load_ics(request: Request, account: str, calendar: str) -> dict[str, Any]:
+    """Load an .ics file (the body, text/calendar): all of it, or 400 with the reason and nothing."""
+    if not request.headers.get("content-type", "").startswith("text/calendar"):
+        raise HTTPException(415, "The body has to be text/calendar.")
+    mailbox = _mailbox(request, account)
+    found = _calendar(mailbox, calendar)
+    try:
+        loaded = load_calendar(mailbox, found, await request.body(), _sandbox(request).clock.now())
+    except BadCalendar as reason:
+        raise HTTPException(400, str(reason)) from reason
+    return {"calendar": found.id, "loaded": len(loaded)}
 
 
 @router.post("/accounts/{account}/calendars/{calendar}/invalidate-delta")

@@ -1,0 +1,172 @@
+"""Calendars that real programs wrote, loaded into the sandbox: the same occurrences as another library finds, or a refusal."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import icalendar
+import pytest
+import recurring_ical_events
+
+from tests.unit.sandbox.graph_client import Graph, sandbox_graph
+
+FOLDER = Path(recurring_ical_events.__file__).parent / "test" / "calendars"
+FILES = sorted(path.name for path in FOLDER.glob("*.ics"))
+EXTRA_DATES = "it has extra dates"
+ENDS_FIRST = "it ends before it starts"
+MIXED = "one of start and end is a day, the other a time"
+# Files that Outlook itself could not hold, or that are broken: what the refusal says.
+REFUSED = {
+    "bad_rrule_missing_until_event.ics": "UNTL=20191023 is not valid",
+    "end_before_start_event.ics": ENDS_FIRST,
+    "issue_113_period_in_rdate.ics": EXTRA_DATES,
+    "issue_113_period_rdate_duration.ics": EXTRA_DATES,
+    "issue_132_swapped_start_and_end.ics": ENDS_FIRST,
+    "issue_148_exdate_and_rdate_unedited.ics": EXTRA_DATES,
+    "issue_148_exdate_and_rdate_updated.ics": EXTRA_DATES,
+    "issue_201_mixed_datetime_and_date.ics": MIXED,
+    "issue_201_test_matrix.ics": MIXED,
+    "issue_75_range_parameter.ics": EXTRA_DATES,
+    "multiple_rrule.ics": "it has several rules",
+    "rdate_falls_on_rrule_until.ics": EXTRA_DATES,
+    "rdate_hackerpublicradio.ics": EXTRA_DATES,
+}
+Occurrence = tuple[datetime, datetime, str]
+
+
+@pytest.fixture
+async def graph() -> AsyncIterator[Graph]:
+    async with sandbox_graph() as made:
+        yield made
+
+
+async def load(graph: Graph, content: bytes) -> httpx2.Response:
+    return await graph.client.post(
+        f"/sandbox/v1/accounts/{graph.account.id}/calendars/{graph.calendar}/ics",
+        content=content,
+        headers={"Content-Type": "text/calendar"},
+    )
+
+
+async def shown(graph: Graph, year: int) -> Counter[Occurrence]:
+    """What the calendar shows in a year."""
+    listed = await graph.view(f"{year}-01-01T00:00:00Z", f"{year + 1}-01-01T00:00:00Z")
+    return Counter((_utc(found["start"]["dateTime"]), _utc(found["end"]["dateTime"]), found["subject"]) for found in listed)
+
+
+def expected(content: bytes, year: int) -> Counter[Occurrence]:
+    """What recurring_ical_events finds in it; days and times without zone are counted in UTC."""
+    query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
+    found: Any = query.between(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+    return Counter((_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), str(one.get("SUMMARY", ""))) for one in found)
+
+
+def years(content: bytes) -> list[int]:
+    """The years in which something begins, and the one after each."""
+    calendars: Any = icalendar.Calendar.from_ical(content, multiple=True)
+    begun: set[int] = {found["DTSTART"].dt.year for calendar in calendars for found in calendar.walk("VEVENT")}
+    return sorted(begun | {year + 1 for year in begun})
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in REFUSED])
+async def test_a_real_calendar_shows_what_another_library_finds_in_it(graph: Graph, name: str) -> None:
+    content = (FOLDER / name).read_bytes()
+    answer = await load(graph, content)
+    assert answer.status_code == 201, answer.text
+    for year in years(content):
+        assert await shown(graph, year) == expected(content, year)
+
+
+@pytest.mark.parametrize(("name", "reason"), REFUSED.items())
+async def test_what_outlook_could_not_hold_is_refused_whole_and_with_the_reason(graph: Graph, name: str, reason: str) -> None:
+    answer = await load(graph, (FOLDER / name).read_bytes())
+    assert answer.status_code == 400
+    assert reason in answer.json()["detail"]
+    assert "The event “" in answer.json()["detail"]
+    assert graph.mailbox.events == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"BEGIN:VCALENDAR\r\n", b"\x00\xff", b"BEGIN:VEVENT\r\nEND:VEVENT\r\n"])
+async def test_what_is_no_calendar_is_refused(graph: Graph, content: bytes) -> None:
+    answer = await load(graph, content)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("This is not a calendar")
+
+
+async def test_a_change_of_all_following_occurrences_splits_the_series(graph: Graph) -> None:
+    content = (FOLDER / "issue_75_range_parameter.ics").read_bytes().replace(b"RDATE:20240914T090000Z", b"X-NOTHING:1")
+    assert (await load(graph, content)).json()["loaded"] == 3
+    for year in (2024, 2025):
+        assert await shown(graph, year) == expected(content, year)
+
+
+RULES = [
+    "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1;COUNT=12",
+    "FREQ=MONTHLY;BYMONTHDAY=-1;COUNT=6",
+    "FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR;UNTIL=20260401T000000Z",
+    "FREQ=WEEKLY;INTERVAL=2;WKST=SU;BYDAY=SU,FR;COUNT=30",
+    "FREQ=YEARLY;BYMONTH=1;BYDAY=-1FR",
+    "FREQ=WEEKLY;COUNT=1200",
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+async def test_rules_that_outlook_can_say_keep_their_hours_over_clock_changes(graph: Graph, rule: str) -> None:
+    content = _series(rule, "DTSTART;TZID=W. Europe Standard Time:20260130T090000")
+    if "BYMONTHDAY=-1" in rule:
+        content = _series(rule, "DTSTART;TZID=W. Europe Standard Time:20260131T090000")
+    assert (await load(graph, content)).status_code == 201
+    for year in (2026, 2027):
+        assert await shown(graph, year) == expected(content, year)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=HOURLY;COUNT=5", "FREQ=MONTHLY;BYMONTHDAY=1,15", "FREQ=MONTHLY;BYDAY=5FR", "FREQ=YEARLY;BYMONTH=1,6",
+        "FREQ=MONTHLY", "FREQ=DAILY;BYMONTH=1", "FREQ=WEEKLY;BYDAY=MO", "FREQ=WEEKLY;INTERVAL=0", "FREQ=SOMETIMES",
+        "FREQ=DAILY;BYHOUR=9,17", "FREQ=WEEKLY;UNTIL=NEVER",
+    ],
+)  # fmt: skip
+async def test_rules_that_outlook_can_not_say_are_refused(graph: Graph, rule: str) -> None:
+    answer = await load(graph, _series(rule, "DTSTART:20260130T090000Z"))
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["detail"].startswith("The event “Series” can't be loaded: ")
+
+
+async def test_a_zone_that_only_the_file_knows_becomes_one_that_behaves_alike(graph: Graph) -> None:
+    zone = (
+        "BEGIN:VTIMEZONE\r\nTZID:Our own zone\r\n"
+        "BEGIN:STANDARD\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\n"
+        "TZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\n"
+        "BEGIN:DAYLIGHT\r\nDTSTART:19700329T020000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\n"
+        "TZOFFSETFROM:+0100\r\nTZOFFSETTO:+0200\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n"
+    )
+    content = _series("FREQ=WEEKLY;COUNT=30", "DTSTART;TZID=Our own zone:20260130T090000", zone)
+    assert (await load(graph, content)).status_code == 201
+    assert await shown(graph, 2026) == expected(content, 2026)
+
+
+async def test_a_called_off_event_is_loaded_as_called_off(graph: Graph) -> None:
+    content = _series("FREQ=DAILY;COUNT=1", "STATUS:CANCELLED\r\nCLASS:PRIVATE\r\nDTSTART:20260130T090000Z")
+    await load(graph, content)
+    (found,) = await graph.view("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+    assert (found["isCancelled"], found["sensitivity"]) == (True, "private")
+
+
+def _series(rule: str, start: str, zone: str = "") -> bytes:
+    event = f"BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Series\r\n{start}\r\nDURATION:PT1H\r\nRRULE:{rule}\r\nEND:VEVENT\r\n"
+    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{zone}{event}END:VCALENDAR\r\n".encode()
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _instant(value: date) -> datetime:
+    if not isinstance(value, datetime):
+        return datetime.combine(value, time(), UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
