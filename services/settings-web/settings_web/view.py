@@ -69,9 +69,10 @@ class View:
             return self.bare(request, template, status=status, session=session, layout=layout, **context)
         return await self.page(request, session, template, status=status, layout=layout, **context)
 
-    def text(self, request: Request, template: str, **context: Any) -> str:
+    def text(self, request: Request, template: str, **context: Any) -> Markup:
+        """Ready to stand in another template."""
         standing: dict[str, Any] = {"session": None, "notice": None, "path": request.url.path}
-        return self._templates.get_template(template).render(standing | context)
+        return Markup(self._templates.get_template(template).render(standing | context))  # noqa: S704
 
 
 def is_fragment(request: Request) -> bool:

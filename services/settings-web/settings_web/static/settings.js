@@ -2,7 +2,7 @@
 let opener = null;
 
 function show(dialog) {
-  dialog.close();
+  dialog.removeAttribute("open"); // close() would tell the listener below, later
   dialog.showModal();
   dialog.addEventListener("close", () => {
     if (dialog.dataset.page) location.href = dialog.dataset.page;
