@@ -1,0 +1,79 @@
+"""The gateway with a real broker: what Graph posts is in Kafka when it has its answer."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from common.client_state import ClientStates
+from common.ids import new_id
+from common.messages import LifecycleReceived, NotificationReceived
+from common.messaging import make_messaging
+from tests.kafka_reading import reading, settings_of
+from tests.servers import Kafka
+from tests.serving import serving, until
+from webhook_gateway.app import create_app
+
+CLIENT_STATES = ClientStates([SecretStr(f"k:{base64.b64encode(b'o' * 32).decode()}")])
+
+
+@pytest.fixture
+async def gateway(topics: Kafka) -> AsyncIterator[httpx2.AsyncClient]:
+    messaging = make_messaging("webhook-gateway", settings_of(topics))
+    async with (
+        serving(lambda _: create_app(messaging, CLIENT_STATES, lambda: datetime.now(UTC))) as address,
+        httpx2.AsyncClient(base_url=address, trust_env=False) as client,
+    ):
+        await until(lambda: _ready(client))
+        yield client
+
+
+async def _ready(client: httpx2.AsyncClient) -> bool:
+    return (await client.get("/readyz")).status_code == 200
+
+
+def entry(calendar: str, **more: Any) -> dict[str, Any]:
+    return {"subscriptionId": "s", "tenantId": "t", "clientState": CLIENT_STATES.sign(calendar)} | more
+
+
+async def test_what_was_answered_with_202_is_in_kafka_under_its_calendar(gateway: httpx2.AsyncClient, kafka: Kafka) -> None:
+    one, other = new_id("cal"), new_id("cal")
+    posted = {"value": [entry(one), entry(other), entry(one), entry(one) | {"clientState": "forged"}]}
+
+    answer = await gateway.post("/graph/notifications", json=posted)
+
+    assert answer.status_code == 202
+    async with reading(kafka, NotificationReceived) as topic:
+        records = await topic.records(lambda message: message.calendar in (one, other), at_least=2)
+    assert {message.calendar: message.count for message, _ in records} == {one: 2, other: 1}
+    assert {record.key.decode() for _, record in records if record.key} == {one, other}
+    assert {dict(record.headers)["ce_source"] for _, record in records} == {b"/attendara/webhook-gateway"}
+
+
+async def test_lifecycle_entries_are_in_kafka_each_by_itself(gateway: httpx2.AsyncClient, kafka: Kafka) -> None:
+    calendar = new_id("cal")
+    kinds = ["missed", "reauthorizationRequired", "unheardOf"]
+
+    answer = await gateway.post("/graph/lifecycle", json={"value": [entry(calendar, lifecycleEvent=kind) for kind in kinds]})
+
+    assert answer.status_code == 202
+    async with reading(kafka, LifecycleReceived) as topic:
+        found = await topic.of(lambda message: message.calendar == calendar, at_least=3)
+    assert [message.kind for message in found] == ["missed", "reauthorizationRequired", "unknown"]
+
+
+async def test_without_the_broker_it_starts_shakes_hands_and_asks_graph_to_post_again(kafka: Kafka) -> None:
+    nowhere = settings_of(kafka).model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:9"})
+    app = create_app(make_messaging("webhook-gateway", nowhere), CLIENT_STATES, lambda: datetime.now(UTC))
+    async with serving(lambda _: app) as address, httpx2.AsyncClient(base_url=address, trust_env=False) as client:
+        ready = await client.get("/readyz")
+        shaken = await client.post("/graph/notifications?validationToken=hello")
+        posted = await client.post("/graph/notifications", json={"value": [entry(new_id("cal"))]})
+
+    assert (ready.status_code, ready.json()["broker"]) == (503, "not connected")
+    assert (shaken.status_code, shaken.text) == (200, "hello")
+    assert (posted.status_code, "retry-after" in posted.headers) == (503, True)
