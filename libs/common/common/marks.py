@@ -39,9 +39,16 @@ class Claim:
 
 
 class Marks:
-    """The marks at `path` of a collection's documents."""
+    """The marks at `path` of a collection's documents.
 
-    def __init__(self, collection: Collection, path: str, *, lease: timedelta = timedelta(seconds=60)) -> None:
+    `rest`: how long after one piece of work the next of the same document waits, so that a burst stays few pieces.
+    """
+
+    def __init__(
+        self, collection: Collection, path: str, *, lease: timedelta = timedelta(seconds=60), rest: timedelta = timedelta(0)
+    ) -> None:
+        self._rest = rest
+        self._done_at = f"{path}_done_at"
         self._collection = collection
         self._path = path
         self._lease = lease
@@ -56,11 +63,12 @@ class Marks:
         a wait after a failure too: wishing more often must not mean trying more often.
         """
         due, wanted = f"${self._path}.due_at", f"${self._path}.wanted_at"
+        soonest = {"$max": [now, {"$add": [f"${self._done_at}", self._rest / timedelta(milliseconds=1)]}]}
         kept = {"$or": [{"$gt": [f"${self._path}.lease", None]}, {"$gt": [f"${self._path}.attempts", 0]}]}
         mark: Document = {
             # Strictly later than the last wish, whatever the clocks say: else `done` couldn't tell them apart.
             "wanted_at": {"$max": [{"$add": [wanted, 1]}, now]},
-            "due_at": {"$cond": [kept, due, {"$min": [due, now]}]},
+            "due_at": {"$cond": [kept, due, {"$min": [due, soonest]}]},
         }
         if trace:
             waiting = {"$ifNull": [f"${self._path}.traces", []]}
@@ -92,18 +100,25 @@ class Marks:
 
     async def done(self, claim: Claim, now: datetime, *, again_at: datetime | None = None) -> None:
         """Clears the mark, or sets when it is due next; wishes that came meanwhile are due at once."""
+        settled: Document = {"$set": {self._done_at: now}} if self._rest else {}
         if again_at is None:
-            rest: Document = {"$unset": {self._path: ""}}
+            settled["$unset"] = {self._path: ""}
         else:
-            rest = {"$set": {self._path: {"wanted_at": again_at, "due_at": again_at}}}
-        cleared = await self._collection.update_one(self._ours(claim) | {f"{self._path}.wanted_at": claim.wanted_at}, rest)
+            settled.setdefault("$set", {})[self._path] = {"wanted_at": again_at, "due_at": again_at}
+        cleared = await self._collection.update_one(self._ours(claim) | {f"{self._path}.wanted_at": claim.wanted_at}, settled)
         if cleared.matched_count == 0:
             # Those who wished meanwhile are the parents of the next piece of work; the claim's own were of this one.
             since = {"$slice": [{"$ifNull": [f"${self._path}.traces", []]}, len(claim.traces), KEPT_TRACES]}
             await self._collection.update_one(
                 self._ours(claim),
                 [
-                    {"$set": {f"{self._path}.due_at": now, f"{self._path}.attempts": 0, f"{self._path}.traces": since}},
+                    {
+                        "$set": {
+                            f"{self._path}.due_at": now + self._rest,
+                            f"{self._path}.attempts": 0,
+                            f"{self._path}.traces": since,
+                        }
+                    },
                     {"$unset": [f"{self._path}.lease", f"{self._path}.last_error"]},
                 ],
             )

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -34,6 +35,10 @@ M = TypeVar("M", bound=Message)
 BRAKE_AFTER = 5
 """Unforeseen errors in a row before a subscriber pauses."""
 
+KEPT_LINKS = 32
+
+Record: TypeAlias = ConsumerRecord[Any, Any]
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -47,7 +52,9 @@ class Dropped(Exception):
 
 @dataclass
 class Messaging:
-    """One service's side of Kafka. `service`: the `ce_source` of what it publishes, and its consumer group if `group` isn't given.
+    """One service's side of Kafka. `service` is the `ce_source` of what it publishes and begins its consumer groups' names.
+
+    Each topic is read by a group of its own (`<group>.<topic>`), so that one topic's rebalance or brake is not another's.
 
     `away`: foreign exceptions that mean "a server is away" (store.AWAY), so that the batch is read again.
     """
@@ -82,15 +89,18 @@ class Messaging:
                 headers=envelope(topic, self.service) | telemetry.carrier(),
             )
 
-    def subscribe(self, message: type[M], handle: Callable[[M], Awaitable[None]]) -> None:
-        """`handle` is called for each message, inside the message's own trace."""
-        subscription = _Subscription(self, message, handle)
+    def subscribe(self, message: type[M], handle: Callable[[M], Awaitable[None]], *, together: bool = False) -> None:
+        """`handle` is called for each message, inside the message's own trace.
+
+        `together`: messages of one batch with the same key are handled once, by the first; its span links to the others.
+        """
+        subscription = _Subscription(self, message, handle, together)
         self.topics.add(message.topic.name)
         self.broker.subscriber(
             message.topic.name,
             batch=True,
             max_records=500,
-            group_id=self.group or self.service,
+            group_id=f"{self.group or self.service}.{message.topic.name}",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             session_timeout_ms=self.settings.kafka_session_timeout_ms,
@@ -100,7 +110,7 @@ class Messaging:
             decoder=_raw_records,
         )(subscription.take)
 
-    async def park(self, record: ConsumerRecord[Any, Any], reason: str, attempts: int = 1) -> None:
+    async def park(self, record: Record, reason: str, attempts: int = 1) -> None:
         headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         headers |= {
             "x-reason": reason[:500],
@@ -131,10 +141,7 @@ class Messaging:
     async def _connect(self) -> None:
         while not self.started:
             try:
-                await self.broker.connect()
-                missing = self.topics - set(await self.broker.config.admin_client.list_topics())
-                if missing:
-                    raise Transient(f"topics are missing: {', '.join(sorted(missing))}")
+                await self._look_for_topics()
                 await self.broker.start()
                 self.started = True
             except (KafkaError, OSError, Transient) as error:
@@ -142,6 +149,17 @@ class Messaging:
                 with suppress(Exception):
                     await self.broker.stop()
                 await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
+
+    async def _look_for_topics(self) -> None:
+        """Raises KafkaError without a broker, Transient without our topics. FastStream would leave an open producer behind."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers, client_id=self.service)
+        try:
+            await admin.start()
+            missing = self.topics - set(await admin.list_topics())
+        finally:
+            await admin.close()
+        if missing:
+            raise Transient(f"topics are missing: {', '.join(sorted(missing))}")
 
 
 def make_messaging(service: str, settings: ServiceSettings, away: tuple[type[Exception], ...] = ()) -> Messaging:
@@ -176,29 +194,53 @@ def envelope(topic: str, source: str) -> dict[str, str]:
 class _Subscription:
     """One topic's records, taken one by one; the only place that decides what becomes of a message that failed."""
 
-    def __init__(self, messaging: Messaging, message: type[Message], handle: Callable[[Any], Awaitable[None]]) -> None:
+    def __init__(
+        self, messaging: Messaging, message: type[Message], handle: Callable[[Any], Awaitable[None]], together: bool
+    ) -> None:
+        self._together = together
         self._messaging = messaging
         self._topic = message.topic.name
         self._decode = msgspec.json.Decoder(message).decode
         self._handle = handle
         self._unforeseen = 0
 
-    async def take(self, records: tuple[ConsumerRecord[Any, Any], ...]) -> None:
+    async def take(self, records: tuple[Record, ...]) -> None:
         if self._topic in self._messaging.braked:
             await asyncio.sleep(5)
             raise Transient(f"{self._topic} is paused")
         try:
-            for record in records:
-                telemetry.count("messages_taken", topic=self._topic, outcome=await self._take_one(record))
+            for record, others in self._grouped(records):
+                outcome = await self._take_one(record, others)
+                telemetry.count("messages_taken", 1 + len(others), topic=self._topic, outcome=outcome)
         except (Transient, KafkaError, *self._messaging.away) as error:
             log.warning("batch will be read again", topic=self._topic, error=str(error))
             await asyncio.sleep(random.uniform(0.5, 3))  # noqa: S311
             raise
 
-    async def _take_one(self, record: ConsumerRecord[Any, Any]) -> str:
+    def _grouped(self, records: tuple[Record, ...]) -> list[tuple[Record, list[Record]]]:
+        if not self._together:
+            return [(record, []) for record in records]
+        groups: dict[object, tuple[Record, list[Record]]] = {}
+        for record in records:
+            key = record.key if record.key is not None and self._is_sound(record) else (record.partition, record.offset)
+            if key in groups:
+                groups[key][1].append(record)
+            else:
+                groups[key] = (record, [])
+        return list(groups.values())
+
+    def _is_sound(self, record: Record) -> bool:
+        """A message that will be parked must not speak for others."""
+        try:
+            return self._decode(record.value or b"") is not None
+        except msgspec.MsgspecError:
+            return False
+
+    async def _take_one(self, record: Record, others: list[Record]) -> str:
         if record.value is None:
             return "null"
-        with telemetry.span(f"process {self._topic}", kind="consumer", parent=_trace_of(record)):
+        links = [_trace_of(other) for other in others[:KEPT_LINKS]]
+        with telemetry.span(f"process {self._topic}", kind="consumer", parent=_trace_of(record), links=links):
             try:
                 await self._handle(self._decode(record.value))
             except Exception as error:
@@ -206,7 +248,7 @@ class _Subscription:
         self._unforeseen = 0
         return "done"
 
-    async def _outcome(self, record: ConsumerRecord[Any, Any], error: Exception) -> Literal["dropped", "parked"]:
+    async def _outcome(self, record: Record, error: Exception) -> Literal["dropped", "parked"]:
         match error:
             case Dropped():
                 log.info("message dropped", topic=self._topic, reason=error.reason)
@@ -241,11 +283,11 @@ def _without_content(reason: str) -> str:
     return re.sub(r"'[^']*'", "'…'", reason)[:200]
 
 
-def _trace_of(record: ConsumerRecord[Any, Any]) -> dict[str, str]:
+def _trace_of(record: Record) -> dict[str, str]:
     return {name: value.decode("ascii", "replace") for name, value in record.headers if name in telemetry.TRACE_HEADERS and value}
 
 
-async def _parse(records: tuple[ConsumerRecord[Any, Any], ...], original: Callable[..., Awaitable[Any]]) -> Any:
+async def _parse(records: tuple[Record, ...], original: Callable[..., Awaitable[Any]]) -> Any:
     """FastStream decodes all headers as UTF-8 and would re-read for ever a batch in which one isn't: it sees none."""
     message = await original(tuple(replace(record, headers=()) for record in records))
     message.raw_message = records

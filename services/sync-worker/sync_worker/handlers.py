@@ -28,7 +28,7 @@ class Handlers:
     clock: Clock
 
     def subscribe(self, messaging: Messaging) -> None:
-        messaging.subscribe(NotificationReceived, self.notification_received)
+        messaging.subscribe(NotificationReceived, self.notification_received, together=True)
         messaging.subscribe(CalendarChanged, self.calendar_changed)
         messaging.subscribe(CalendarSyncRequested, self.sync_requested)
         messaging.subscribe(ConnectionChanged, self.connection_changed)

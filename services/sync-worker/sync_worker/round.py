@@ -115,8 +115,9 @@ class Rounds:
         unseen = {"calendar": calendar, "round": {"$lt": number}, "start": {"$lt": window["end"]}, "end": {"$gt": window["start"]}}
         phantoms = await reader.doubt(unseen)
         done = {"link": delta_link, "window": window, "state": "current", "last_full_at": reader.now}
-        await self.states.update(calendar, {"$set": done, "$unset": {"chain": "", "progress": ""}}, **{"chain.number": number})
-        await self.states.wish("delta", {"_id": calendar}, reader.now, telemetry.carrier())
+        delta = self.states.marks.delta.wish(reader.now, telemetry.carrier())
+        change: list[Document] = [{"$set": done}, {"$unset": ["chain", "progress"]}, *delta]
+        await self.states.update(calendar, change, **{"chain.number": number})
         log.info("full round ended", calendar=calendar, changed=reader.changed, doubted=phantoms)
         await self._ended(reader)
 

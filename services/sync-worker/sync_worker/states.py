@@ -16,6 +16,9 @@ from common.messaging import reason_of
 from common.runner import Work
 from common.store import Calendar, Collection, Database, Document
 
+REST = timedelta(milliseconds=750)
+"""Between two delta rounds of one calendar: the first of a burst starts at once, the rest share the next ones."""
+
 OPEN: Document = {"state": {"$in": ["first", "current"]}}
 
 
@@ -75,7 +78,7 @@ class States:
         query = OPEN | {"_id": calendar, "link": begun}
         return (await self.collection.update_one(query, {"$set": {"link": link}})).matched_count == 1
 
-    async def update(self, calendar: str, change: Document, **also: object) -> bool:
+    async def update(self, calendar: str, change: Document | list[Document], **also: object) -> bool:
         """Applies `change` to a calendar that is still open, where the further fields are what they should be."""
         return (await self.collection.update_one(OPEN | {"_id": calendar, **also}, change)).matched_count == 1
 
@@ -100,7 +103,7 @@ def make_states(database: Database) -> States:
     states = database.sync_states
     long = timedelta(minutes=3)
     marked = Marked(
-        delta=Marks(states, "delta"),
+        delta=Marks(states, "delta", rest=REST),
         full=Marks(states, "full", lease=long),
         checks=Marks(states, "checks"),
         closing=Marks(states, "closing", lease=long),

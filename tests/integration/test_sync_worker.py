@@ -1,0 +1,278 @@
+"""sync-worker against real servers: what Outlook shows becomes appointments, and answers become labels."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from common.store import Database
+from outlook_sandbox import seed
+from tests.integration.world import Worker, World, worker, world_in
+from tests.servers import Kafka, Servers
+from tests.serving import until
+from tests.unit.sandbox.graph_client import weekly
+
+CONFIRMED = "Attendara — Confirmed"
+CANCELLED = "Attendara — Cancelled"
+
+
+@pytest.fixture(scope="module")
+async def running_worker(module_database: Database, topics: Kafka, servers: Servers) -> AsyncIterator[Worker]:
+    async with worker(module_database, servers.redis_url, topics) as running:
+        yield running
+
+
+@pytest.fixture
+async def here(running_worker: Worker) -> AsyncIterator[World]:
+    async with world_in(running_worker) as made:
+        yield made
+
+
+async def test_the_first_round_stores_and_announces_what_the_calendar_holds(here: World) -> None:
+    await here.outlook.create(subject="Massage", location={"displayName": "Room 2"}, zone="Europe/Zurich")
+    await here.outlook.create(subject="Holiday", isAllDay=True, start="2026-11-26T00:00:00", end="2026-11-27T00:00:00")
+    calendar = await here.add_calendar()
+    said = {one["subject"]: one for one in await here.said("created", count=2)}
+    massage = said["Massage"]
+    assert (massage["start"], massage["end"]) == ("2026-11-24T08:00:00Z", "2026-11-24T08:30:00Z")
+    assert massage["location"] == "Room 2"
+    assert massage["calendar"] == calendar
+    assert (massage["sequence"], massage["status"]["value"], massage["label"]["value"]) == (1, "pending", "none")
+    assert (said["Holiday"]["start_date"], said["Holiday"]["end_date"]) == ("2026-11-26", "2026-11-27")
+    state = await here.database.sync_states.find_one({"_id": calendar})
+    assert state
+    assert state["appointments"] == 2
+
+
+async def test_all_pages_of_a_large_calendar_arrive(here: World) -> None:
+    seed.fill(here.outlook.mailbox, 450, here.clock())
+    await here.add_calendar()
+    listed = await here.outlook.view("2026-10-25T12:00:00Z", "2027-11-24T12:00:00Z")
+    assert 400 < len(listed) == len(await here.subjects())
+    assert len(here.requests("GET", "calendarView/delta")) >= 3
+
+
+async def test_a_notification_brings_the_change_in(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    calendar = await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    await here.outlook.patch(made["id"], {"subject": "Massage, long"})
+    await here.notify(calendar)
+    [said] = await here.said("updated")
+    assert (said["appointment"], said["subject"], said["sequence"]) == (appointment["_id"], "Massage, long", 2)
+
+
+async def test_occurrences_take_their_subject_from_the_series(here: World) -> None:
+    await here.outlook.create(subject="Pilates", recurrence=weekly())
+    calendar = await here.add_calendar()
+    occurrences = [one async for one in here.database.appointments.find({"calendar": calendar}).sort("start", 1)]
+    assert len(occurrences) > 40
+    assert {one["content"]["subject"] for one in occurrences} == {"Pilates"}
+    assert len({one["series"] for one in occurrences}) == 1
+
+
+async def test_a_deleted_occurrence_is_announced_removed_though_graph_sends_no_tombstone(here: World) -> None:
+    await here.outlook.create(subject="Pilates", recurrence=weekly())
+    calendar = await here.add_calendar()
+    [one] = await here.outlook.view("2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z")
+    assert (await here.outlook.ask("DELETE", f"/me/events/{one['id']}")).status_code == 204
+    await here.notify(calendar)
+    [said] = await here.said("removed")
+    assert (said["reason"], said["removed"], said["start"][:10]) == ("deleted", True, "2026-12-01")
+    await here.idle()
+    assert await here.database.appointments.count_documents(here.mine | {"removed": {"$ne": None}}) == 1
+
+
+async def test_a_deleted_event_is_announced_removed_after_it_was_missed_twice(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    calendar = await here.add_calendar()
+    assert (await here.outlook.ask("DELETE", f"/me/events/{made['id']}")).status_code == 204
+    await here.notify(calendar)
+    [said] = await here.said("removed")
+    assert said["reason"] == "deleted"
+    assert len(here.requests("POST", "/$batch")) >= 2
+
+
+async def test_an_event_that_left_the_window_is_not_declared_removed(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    calendar = await here.add_calendar()
+    far = {"dateTime": "2029-01-10T09:00:00", "timeZone": "UTC"}
+    await here.outlook.patch(made["id"], {"start": far, "end": far | {"dateTime": "2029-01-10T10:00:00"}})
+    await here.notify(calendar)
+    [said] = await here.said("updated")
+    assert (said["start"], said["removed"]) == ("2029-01-10T09:00:00Z", False)
+
+
+async def test_an_event_that_moves_to_another_monitored_calendar_keeps_its_appointment(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    other = (await here.outlook.ask("POST", "/me/calendars", {"name": "Room 2"})).json()["id"]
+    first, second = await here.add_calendar(), await here.add_calendar(other)
+    before = await here.appointment(**{"content.subject": "Massage"})
+    here.move(made["id"], other)
+    await here.notify(second)
+    await here.notify(first)
+    await until(lambda: here.database.appointments.find_one({"_id": before["_id"], "calendar": second, "removed": None}))
+    await here.idle()
+    after = await here.appointment(_id=before["_id"])
+    assert (after["calendar"], after["removed"]) == (second, None)
+
+
+async def test_an_event_that_moves_to_a_calendar_of_no_concern_is_removed_from_here(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    other = (await here.outlook.ask("POST", "/me/calendars", {"name": "Private"})).json()["id"]
+    calendar = await here.add_calendar()
+    here.move(made["id"], other)
+    await here.notify(calendar)
+    [said] = await here.said("removed")
+    assert said["reason"] == "moved-away"
+
+
+async def test_an_expired_link_leads_to_a_full_round_that_heals(here: World) -> None:
+    kept = await here.outlook.create(subject="Massage")
+    lost = await here.outlook.create(subject="Taping")
+    calendar = await here.add_calendar()
+    await here.outlook.patch(kept["id"], {"subject": "Massage, long"})
+    await here.outlook.ask("DELETE", f"/me/events/{lost['id']}")
+    sandbox_calendar = here.outlook.mailbox.calendars[here.outlook.calendar]
+    sandbox_calendar.generation += 1
+    await here.notify(calendar)
+    assert (await here.said("updated"))[0]["subject"] == "Massage, long"
+    assert (await here.said("removed"))[0]["subject"] == "Taping"
+
+
+async def test_a_thousand_notifications_cost_few_rounds(here: World) -> None:
+    calendar = await here.add_calendar()
+    before = len(here.requests("GET", "calendarView/delta"))
+    await here.notify(calendar, times=1000)
+    await until(lambda: len(here.requests("GET", "calendarView/delta")) > before)
+    await here.idle()
+    assert len(here.requests("GET", "calendarView/delta")) - before <= 3
+
+
+async def test_private_events_carry_times_only(here: World) -> None:
+    await here.outlook.create(subject="Therapy", sensitivity="private", location={"displayName": "Elsewhere"})
+    await here.add_calendar()
+    [said] = await here.said("created")
+    assert (said["subject"], said["location"], said["private"]) == (None, None, True)
+    assert said["start"] == "2026-11-24T09:00:00Z"
+
+
+async def test_an_answer_becomes_a_category_and_the_users_own_stay(here: World) -> None:
+    made = await here.outlook.create(subject="Massage", categories=["Red category"])
+    calendar = await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    await here.report(appointment["_id"], "confirmed")
+    [said] = await here.said("label-written")
+    assert (said["status"]["value"], said["label"]["value"]) == ("confirmed", "confirmed")
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == ["Red category", CONFIRMED]
+    await here.report(appointment["_id"], "cancelled")
+    await here.said("label-written", count=2)
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == ["Red category", CANCELLED]
+    await here.report(appointment["_id"], "pending")
+    await here.said("label-written", count=3)
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == ["Red category"]
+    await here.notify(calendar)
+    await here.idle()
+    assert [one["kind"] for one in here.published] == ["created", "label-written", "label-written", "label-written"]
+
+
+async def test_a_label_costs_one_request(here: World) -> None:
+    await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    before = {method: len(here.requests(method, "")) for method in ("GET", "PATCH", "POST")}
+    await here.report(appointment["_id"], "confirmed")
+    await here.said("label-written")
+    assert {method: len(here.requests(method, "")) - count for method, count in before.items()} == {"GET": 0, "PATCH": 1, "POST": 0}
+
+
+async def test_a_label_is_rebuilt_when_somebody_else_was_faster(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    await here.outlook.patch(made["id"], {"categories": ["Blue category"]})
+    await here.report(appointment["_id"], "confirmed")
+    await here.said("label-written")
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == ["Blue category", CONFIRMED]
+    assert here.requests("PATCH", "/me/events/")[-2:] == [412, 200]
+
+
+async def test_an_answer_on_one_occurrence_labels_that_occurrence_only(here: World) -> None:
+    await here.outlook.create(subject="Pilates", recurrence=weekly(), categories=["Red category"])
+    await here.add_calendar()
+    appointment = (await here.database.appointments.find(here.mine).sort("start", 1).to_list())[5]
+    await here.report(appointment["_id"], "confirmed")
+    await here.said("label-written")
+    labelled = [
+        one for one in await here.outlook.view("2026-11-01T00:00:00Z", "2027-03-01T00:00:00Z") if CONFIRMED in one["categories"]
+    ]
+    assert [(one["type"], one["categories"]) for one in labelled] == [("exception", ["Red category", CONFIRMED])]
+
+
+async def test_an_older_answer_is_ignored(here: World) -> None:
+    await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    await here.report(appointment["_id"], "confirmed", here.clock())
+    await here.said("label-written")
+    await here.report(appointment["_id"], "cancelled", here.clock() - timedelta(hours=1))
+    await here.report(appointment["_id"], "pending", here.clock())
+    await here.said("label-written", count=2)
+    assert [one["status"]["value"] for one in here.published if one["kind"] == "label-written"] == ["confirmed", "pending"]
+
+
+async def test_a_refused_label_is_announced_as_failed(here: World) -> None:
+    made = await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    here.outlook.mailbox.calendars[here.outlook.calendar].can_edit = False
+    await here.report(appointment["_id"], "confirmed")
+    [said] = await here.said("label-failed")
+    assert said["label"] == {"value": "none", "failed": "refused", "written_at": None}
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == []
+
+
+async def test_the_two_categories_are_made_once_and_one_that_exists_is_left_alone(here: World) -> None:
+    await here.outlook.ask("POST", "/me/outlook/masterCategories", {"displayName": CONFIRMED, "color": "preset20"})
+    other = (await here.outlook.ask("POST", "/me/calendars", {"name": "Room 2"})).json()["id"]
+    await here.add_calendar()
+    await here.add_calendar(other)
+    listed = (await here.outlook.get("/me/outlook/masterCategories"))["value"]
+    ours = {one["displayName"]: one["color"] for one in listed if "Attendara" in one["displayName"]}
+    assert ours == {CONFIRMED: "preset20", CANCELLED: "preset0"}
+
+
+async def test_a_prefix_is_written_only_where_nobody_is_mailed(here: World) -> None:
+    attendee = {"emailAddress": {"address": "c@example.org", "name": "C"}, "type": "required"}
+    await here.database.sync_settings.insert_one({"_id": here.organization, "prefix_policy": "no-attendees"})
+    alone = await here.outlook.create(subject="Massage")
+    meeting = await here.outlook.create(subject="Review", attendees=[attendee])
+    calendar = await here.add_calendar()
+    for subject in ("Massage", "Review"):
+        await here.report((await here.appointment(**{"content.subject": subject}))["_id"], "confirmed")
+    await here.said("label-written", count=2)
+    assert (await here.outlook.get(f"/me/events/{alone['id']}"))["subject"] == "[Confirmed] Massage"
+    assert (await here.outlook.get(f"/me/events/{meeting['id']}"))["subject"] == "Review"
+    await here.notify(calendar)
+    await here.idle()
+    assert await here.subjects() == ["Massage", "Review"]
+
+
+async def test_a_calendar_that_leaves_takes_its_appointments_and_labels_along(here: World) -> None:
+    made = await here.outlook.create(subject="Massage", start="2026-11-25T09:00:00", end="2026-11-25T09:30:00")
+    calendar = await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    await here.report(appointment["_id"], "confirmed")
+    await here.said("label-written")
+    await here.database.calendars.update_one({"_id": calendar}, {"$set": {"state": "removing", "remove_labels": True}})
+    await here.tell_calendar(calendar, "removing")
+    await until(lambda: _none(here.database.sync_states.find_one({"_id": calendar})))
+    [said] = await here.said("removed")
+    assert said["reason"] == "calendar-removed"
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == []
+    assert await here.database.appointments.count_documents(here.mine) == 0
+
+
+async def _none(coroutine: Any) -> bool:
+    return await coroutine is None
