@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class BrokerAway(Exception):
-    """The answer could not be published now."""
+    """There is no line to Kafka now."""
 
 
 class Feed:
@@ -62,20 +63,19 @@ class Feed:
         if REPORTED not in self._topics:
             raise BrokerAway(f"The topic {REPORTED} does not exist yet.")
         message = report(appointment, status, datetime.now(UTC))
-        try:
+        with _broker_may_vanish():
             async with asyncio.timeout(PATIENCE):
                 await self._producer.send_and_wait(REPORTED, message.value, key=message.key, headers=message.headers)
-        except (KafkaError, TimeoutError, OSError) as reason:
-            raise BrokerAway(AWAY) from reason
         return message.occurred_at
 
     async def _run(self) -> None:
         while True:
             try:
-                await self._connect_and_read()
-            except (KafkaError, TimeoutError, OSError) as reason:
+                with _broker_may_vanish():
+                    await self._connect_and_read()
+            except BrokerAway as reason:
                 if self.problem is None:
-                    log.warning("the broker is away", extra={"reason": repr(reason)})
+                    log.warning("the broker is away", extra={"reason": repr(reason.__cause__)})
                 self.problem = AWAY
             await asyncio.sleep(1)
 
@@ -149,8 +149,23 @@ class _FromTheStartIfEmpty(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer.seek_to_beginning(*assigned)
 
 
-async def _quietly(stopping: Any) -> None:
-    with contextlib.suppress(KafkaError, TimeoutError, OSError):
+@contextlib.contextmanager
+def _broker_may_vanish() -> Iterator[None]:
+    """Whatever a broker's absence looks like becomes BrokerAway."""
+    try:
+        yield
+    except (KafkaError, TimeoutError, OSError) as reason:
+        raise BrokerAway(AWAY) from reason
+    except asyncio.CancelledError as reason:
+        # aiokafka cancels what waits on a connection that is cut, which reaches us as if we were cancelled ourselves.
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        raise BrokerAway(AWAY) from reason
+
+
+async def _quietly(stopping: Awaitable[None]) -> None:
+    with contextlib.suppress(BrokerAway), _broker_may_vanish():
         async with asyncio.timeout(PATIENCE):
             await stopping
 

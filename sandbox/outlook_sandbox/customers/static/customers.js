@@ -1,5 +1,5 @@
 // The Customers page: keeps the list as the feed has it, and sends what a customer answers.
-const LOOK_EVERY_MS = 300;
+const LOOK_EVERY_MS = 250;
 const ANSWERS = [
   ["confirmed", "I’ll come"],
   ["cancelled", "I can’t"],

@@ -29,25 +29,25 @@ export function openDialog(event, calendars, categories, act) {
 
   form.onsubmit = async (submit) => {
     submit.preventDefault();
-    await attempt(submit.submitter?.value ?? "save", act);
+    await attempt(submit.submitter?.value ?? "save", act, event.categories ?? []);
   };
   buttonNamed("cancel").onclick = () => dialog.close();
   dialog.showModal();
   fields.subject.select();
 }
 
-async function attempt(action, act) {
+async function attempt(action, act, categoriesBefore) {
   error.textContent = "";
   try {
     if (action === "save") checkTimes();
-    await act(action, values());
+    await act(action, values(categoriesBefore));
     dialog.close();
   } catch (problem) {
     error.textContent = problem.message;
   }
 }
 
-function values() {
+function values(categoriesBefore) {
   const allDay = fields.allDay.checked;
   const { start, end } = times();
   return {
@@ -57,9 +57,14 @@ function values() {
     start,
     end: allDay ? addDays(end, 1) : end,
     location: fields.location.value.trim(),
-    categories: [...form.querySelectorAll("input[name=category]:checked")].map((box) => box.value),
+    categories: inOldOrder([...form.querySelectorAll("input[name=category]:checked")].map((box) => box.value), categoriesBefore),
   };
 }
+
+const inOldOrder = (names, before) => [
+  ...before.filter((name) => names.includes(name)),
+  ...names.filter((name) => !before.includes(name)),
+];
 
 function times() {
   const at = (side) => (fields.allDay.checked ? "00:00" : fields[`${side}Time`].value);

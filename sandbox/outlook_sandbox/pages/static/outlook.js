@@ -6,7 +6,7 @@ import { Drag } from "./drag.js";
 import { Graph } from "./graph.js";
 import { drawWeek, make } from "./week.js";
 
-const LOOK_EVERY_MS = 400;
+const LOOK_EVERY_MS = 250;
 const account = document.body.dataset.account;
 const graph = new Graph(account);
 const week = document.querySelector("#week");
@@ -19,6 +19,7 @@ let calendars = [];
 let categories = [];
 let events = [];
 let drawn = "";
+let drawnAside = "";
 let seen = "";
 let loading = 0;
 
@@ -43,17 +44,23 @@ function draw() {
   if (picture === drawn || drag.active) return;
   drawn = picture;
   document.querySelector("#range").textContent = weekName(monday);
-  drawCalendars();
-  drawLegend();
+  drawAside();
   drawWeek(week, { monday, chosenDay, events, calendars, categories }, (day) => {
     chosenDay = day;
     draw();
   });
 }
 
+function drawAside() {
+  const picture = JSON.stringify([calendars.map(({ changeKey, ...kept }) => kept), categories]);
+  if (picture === drawnAside) return;
+  drawnAside = picture;
+  drawCalendars();
+  drawLegend();
+}
+
 function drawCalendars() {
   const list = document.querySelector("#calendars");
-  const focused = list.contains(document.activeElement) ? document.activeElement.value : undefined;
   const rows = calendars.map((calendar, position) => {
     const label = make("label", "calendar");
     const box = make("input");
@@ -65,7 +72,6 @@ function drawCalendars() {
     return label;
   });
   list.replaceChildren(list.querySelector("legend"), ...rows);
-  if (focused) list.querySelector(`[value="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function drawLegend() {

@@ -4,7 +4,7 @@ import { addDays, clock, dayName, isoDate, minuteOf, sameDay } from "./dates.js"
 import { partsOfDay, topRows } from "./layout.js";
 
 const HOUR_HEIGHT = 52;
-const FIRST_HOUR_SEEN = 7;
+const FIRST_HOUR_SEEN = 6.8;
 
 export const HOUR = HOUR_HEIGHT;
 export const minuteAt = (column, y) => ((y - column.getBoundingClientRect().top) / HOUR_HEIGHT) * 60;
@@ -57,6 +57,8 @@ function allDay(days, chosen, items, draw) {
   const row = make("div", "all-day");
   row.setAttribute("role", "group");
   row.setAttribute("aria-label", "All day");
+  const lines = Math.max(1, ...items.map((item) => item.row + 1));
+  row.style.gridTemplateRows = `repeat(${lines}, 25px)`;
   row.append(make("span", "hour", "all day"));
   days.forEach((day, number) => {
     const cell = marked(make("div", "cell"), day, chosen);
@@ -97,7 +99,7 @@ function dayColumn(day, chosen, parts, draw) {
     button.style.left = `${(lane / lanes) * 100}%`;
     button.style.width = `calc(${100 / lanes}% - 4px)`;
     button.classList.toggle("short", minutes < 45);
-    button.classList.toggle("tall", minutes >= 60);
+    button.classList.toggle("tall", minutes >= 45);
     column.append(button);
   }
   if (sameDay(day, new Date())) {
@@ -128,9 +130,9 @@ function eventButton(event, color, categories) {
   line.append(dots, make("b", "", event.subject || "(No title)"));
   if (event.inSeries) line.append(make("span", "series", "↻"));
   button.append(line);
+  if (event.categories.length) button.append(make("span", "names", event.categories.join(", ")));
   const place = event.location ? ` · ${event.location}` : "";
   if (!event.allDay) button.append(make("span", "when", `${clock(event.start)}–${clock(event.end)}${place}`));
-  if (event.categories.length) button.append(make("span", "names", event.categories.join(", ")));
   return button;
 }
 
