@@ -19,7 +19,7 @@ from outlook_sandbox.graph.subscriptions import Subscriptions
 from outlook_sandbox.identity import routes as identity
 from outlook_sandbox.identity.tokens import Tokens
 from outlook_sandbox.issuer import routes as issuer
-from outlook_sandbox.journal import Journal
+from outlook_sandbox.journal import Journal, Journaled
 from outlook_sandbox.pages import routes as pages
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
@@ -58,7 +58,8 @@ def create_app(sandbox: Sandbox) -> FastAPI:
         await sandbox.delivery.stop()
         sandbox.database.close()
 
-    app = FastAPI(title="Outlook sandbox", lifespan=lifespan, docs_url="/sandbox/docs", redoc_url=None)
+    app = FastAPI(title="Outlook sandbox", lifespan=lifespan, openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
+    app.add_middleware(Journaled, journal=sandbox.journal, clock=sandbox.clock)
     app.state.sandbox = sandbox
     for part in (control, graph, identity, issuer, pages, customers):
         app.include_router(part.router)

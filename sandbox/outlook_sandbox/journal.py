@@ -1,10 +1,14 @@
 """What the sandbox was asked, newest last, for tests and curious people; kept in memory and bounded."""
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from outlook_sandbox.clock import Clock
 
 KEPT = 20_000
 BODY_KEPT = 4_000
@@ -44,3 +48,33 @@ class Journal:
 
     def clear(self) -> None:
         self._entries.clear()
+
+
+class Journaled:
+    """Notes each request that Graph's door does not note itself: sign-in, tokens, pages. Queries stay out: they may
+    hold codes."""
+
+    def __init__(self, app: ASGIApp, journal: Journal, clock: Clock) -> None:
+        self._app = app
+        self._journal = journal
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(("/v1.0/", "/sandbox/", "/readyz", "/livez")):
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            took = round((time.perf_counter() - began) * 1000, 3)
+            number, now = self._journal.next_number(), self._clock.now()
+            self._journal.add(Entry(number, now, scope["method"], scope["path"], "", status, took))

@@ -1,0 +1,71 @@
+"""The sandbox as its own process: two listeners, a certificate, data that stays, one line for what is wrong."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def environment(folder: Path, ports: tuple[int, int], **more: str) -> dict[str, str]:
+    own = {"SANDBOX_DATA": str(folder), "SANDBOX_HTTP_PORT": str(ports[0]), "SANDBOX_HTTPS_PORT": str(ports[1])}
+    return {name: value for name, value in os.environ.items() if not name.startswith("KAFKA")} | own | more
+
+
+@contextmanager
+def sandbox(folder: Path, ports: tuple[int, int]) -> Iterator[httpx2.Client]:
+    with subprocess.Popen([sys.executable, "-m", "outlook_sandbox"], env=environment(folder, ports)) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{ports[0]}") as client:
+            _wait_until_ready(client, process)
+            yield client
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx2.ConnectError:
+            time.sleep(0.05)
+    raise AssertionError("the sandbox did not become ready")
+
+
+def test_it_serves_http_and_https_and_keeps_its_data(tmp_path: Path) -> None:
+    ports = free_ports()
+    with sandbox(tmp_path, ports) as client:
+        made = client.post("/sandbox/v1/accounts", json={"username": "tim@example.org", "name": "Tim", "events": 40})
+        assert made.json()["calendars"][0]["events"] == 40
+        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        assert httpx2.get(f"https://localhost:{ports[1]}/readyz", verify=trust).status_code == 200
+        authority = (tmp_path / "ca.pem").read_bytes()
+    with sandbox(tmp_path, ports) as client:
+        accounts = client.get("/sandbox/v1/accounts").json()
+        assert [found["calendars"] for found in accounts if found["id"] == made.json()["id"]] == [made.json()["calendars"]]
+        assert (tmp_path / "ca.pem").read_bytes() == authority
+
+
+@pytest.mark.parametrize(("more", "reason"), [({}, "can't listen"), ({"SANDBOX_HOST": "0.0.0.0"}, "on this machine only")])  # noqa: S104
+def test_what_is_wrong_at_start_is_one_clear_line(tmp_path: Path, more: dict[str, str], reason: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = (taken.getsockname()[1], free_ports()[0])
+        command = [sys.executable, "-m", "outlook_sandbox"]
+        done = subprocess.run(command, env=environment(tmp_path, ports, **more), capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert reason in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
