@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import jwt
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 from asgi_lifespan import LifespanManager
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
@@ -47,6 +49,7 @@ ANNA, JONAS = "anna.keller@bergpraxis.example", "bergpraxis.lehmann@outlook.exam
 RETURN = "http://localhost:8400/connect/microsoft/return"
 CREDENTIAL = "settings-web:a-credential"
 LIMIT = 20.0
+OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 Document = dict[str, Any]
 
 
@@ -86,18 +89,22 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         "SANDBOX_REDIRECT_URIS": RETURN,
     }
     crew = Crew(folder)
-    crew.start([Recipe("sandbox", f"{sys.executable} -m outlook_sandbox", environment, http_ready(ports.sandbox_http))])
-    yield Sandbox(ports, folder)
-    crew.stop()
+    command = f"{sys.executable} -m outlook_sandbox"
+    try:
+        crew.start([Recipe("sandbox", command, environment, http_ready(ports.sandbox_http))])
+        yield Sandbox(ports, folder)
+    finally:
+        crew.stop()
 
 
 @dataclass
 class Wire(httpx2.BaseTransport):
-    """The way to Microsoft's token endpoint: counts refreshes, answers in its place when told so, and can be held up."""
+    """The way to Microsoft's token endpoint: counts refreshes, answers in its place, mangles its answers, is held up."""
 
     real: httpx2.BaseTransport
     refreshes: int = 0
     answers: deque[httpx2.Response] = field(default_factory=deque)
+    mangle: Callable[[Document], Document] = lambda body: body
     held: threading.Event | None = None
     arrived: threading.Event = field(default_factory=threading.Event)
 
@@ -110,7 +117,11 @@ class Wire(httpx2.BaseTransport):
             if self.held:
                 held, self.held = self.held, None
                 held.wait(LIMIT)
-        return self.answers.popleft() if self.answers else self.real.handle_request(request)
+        if self.answers:
+            return self.answers.popleft()
+        answer = self.real.handle_request(request)
+        answer.read()
+        return httpx2.Response(answer.status_code, json=self.mangle(answer.json()))
 
 
 def refusal(error: str, code: int, status: int = 400) -> httpx2.Response:
@@ -448,6 +459,55 @@ async def test_each_refusal_of_the_code_is_an_outcome(auth: Auth, answer: httpx2
     assert await auth.listed() == []
 
 
+def without(*names: str) -> Callable[[Document], Document]:
+    return lambda body: {name: value for name, value in body.items() if name not in names}
+
+
+def with_claims(**changes: Any) -> Callable[[Document], Document]:
+    """The id_token changed, and signed by somebody else."""
+
+    def mangle(body: Document) -> Document:
+        claims = jwt.decode(body["id_token"], options={"verify_signature": False}) | changes
+        head = jwt.get_unverified_header(body["id_token"])
+        return body | {"id_token": jwt.encode(claims, OTHER_KEY, algorithm="RS256", headers={"kid": head["kid"]})}
+
+    return mangle
+
+
+@pytest.mark.parametrize(
+    ("mangle", "outcome"),
+    [
+        (without("id_token"), "mismatch"),
+        (with_claims(), "mismatch"),
+        (with_claims(oid="somebody else"), "mismatch"),
+        (with_claims(nonce="another"), "mismatch"),
+        (without("refresh_token"), "app-misconfigured"),
+        (lambda body: body | {"scope": "openid profile User.Read"}, "declined"),
+    ],
+    ids=["no id_token", "foreign signature", "foreign account", "wrong nonce", "no refresh token", "no calendars"],
+)
+async def test_tokens_that_are_not_what_we_asked_for_connect_nothing(
+    auth: Auth, mangle: Callable[[Document], Document], outcome: str
+) -> None:
+    auth.wire.mangle = mangle
+
+    assert (await auth.connect())["outcome"] == outcome
+    assert await auth.listed() == []
+
+
+async def test_a_graph_that_is_away_ends_a_sign_in_kindly(
+    settings: Settings, database: AsyncDatabase[Document], redis_url: str, organization: str
+) -> None:
+    nowhere = settings.model_copy(update={"graph_url": f"http://localhost:{Ports.free().auth}/v1.0"})
+    async with running(nowhere, database, redis_url, organization) as auth:
+        assert (await auth.connect())["outcome"] == "microsoft-away"
+
+
+async def test_many_sign_ins_begin_at_once(auth: Auth) -> None:
+    begun = await asyncio.gather(*(auth.begin() for _ in range(20)))
+    assert len({flow["flow"] for flow in begun}) == 20
+
+
 async def test_a_code_of_another_sign_in_is_refused(auth: Auth) -> None:
     other = await give_consent((await auth.begin())["authorize_url"], ANNA)
     mine = await give_consent((await auth.begin())["authorize_url"], ANNA)
@@ -511,6 +571,17 @@ async def test_a_refresh_that_fails_for_now_never_kills_a_connection(auth: Auth,
 
     assert (failed.status_code, then.status_code) == (503, 200)
     assert (await auth.stored(connection))["state"] == "active"
+
+
+async def test_a_failure_hits_only_the_caller_who_met_it(auth: Auth) -> None:
+    connection = await auth.connected()
+    old = fingerprint(await auth.access_token(connection))
+    auth.wire.answers.append(httpx2.Response(503, text="busy"))
+
+    answers = await asyncio.gather(*(auth.token(connection, refused=old) for _ in range(50)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [503]
+    assert auth.wire.refreshes == 2
 
 
 async def test_a_refusal_that_is_not_repeated_does_not_kill_a_connection(auth: Auth) -> None:
@@ -671,6 +742,7 @@ async def test_nobody_gets_in_without_a_service_credential(auth: Auth, credentia
         ("connects/finish", {"query": {"code": "the-secret-code" * 1000}}),
         ("connects/finish", {"query": "the-secret-code"}),
         ("connections/con_1/token", {"claims": "the-secret-code"}),
+        ("connections/con_1/token", {"claims": '{"a":' + "[" * 3_900}),
         ("connections/con_1/token", {"refused": "the-secret-code"}),
     ],
 )

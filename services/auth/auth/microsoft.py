@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import ssl
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -78,6 +79,7 @@ class Microsoft:
     def __init__(self, settings: Settings, http: httpx2.Client) -> None:
         self._settings = settings
         self._http = _MsalHttp(http)
+        self._warning = threading.Lock()  # filters of warnings belong to the whole process
         logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs codes, verifiers, and answers that aren't JSON
 
     async def begin(self, *, login_hint: str | None) -> dict[str, Any]:
@@ -94,12 +96,13 @@ class Microsoft:
 
     def _begin(self, login_hint: str | None) -> dict[str, Any]:
         chosen = {"login_hint": login_hint} if login_hint else {"prompt": "select_account"}
-        with _translated(), warnings.catch_warnings():
-            # RFC 9700 prefers form_post; then SameSite=Lax cookies are missing and the flow can't be bound to the browser.
+        redirect_uri = self._settings.microsoft_redirect_uri
+        with _translated():
+            app = self._app(msal.SerializableTokenCache())
+        # RFC 9700 prefers form_post; then SameSite=Lax cookies are missing and the flow can't be bound to the browser.
+        with self._warning, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*response_mode.*", category=UserWarning)
-            flow: dict[str, Any] = self._app(msal.SerializableTokenCache()).initiate_auth_code_flow(
-                SCOPES, redirect_uri=self._settings.microsoft_redirect_uri, response_mode="query", **chosen
-            )
+            flow: dict[str, Any] = app.initiate_auth_code_flow(SCOPES, redirect_uri, response_mode="query", **chosen)
         return flow
 
     def _redeem(self, flow: dict[str, Any], query: dict[str, str]) -> SignedIn:
@@ -216,7 +219,7 @@ def _translated() -> Iterator[None]:
 def _token_of(answer: Mapping[str, Any]) -> AccessToken:
     if "access_token" not in answer:
         raise failure_of(answer)
-    return AccessToken(answer["access_token"], datetime.now(UTC) + timedelta(seconds=int(answer["expires_in"])))
+    return AccessToken(answer["access_token"], datetime.now(UTC) + timedelta(seconds=int(answer.get("expires_in", 3600))))
 
 
 def _check_granted(scope: str, cache: msal.SerializableTokenCache) -> None:

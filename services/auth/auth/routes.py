@@ -32,7 +32,11 @@ def _own_page(path: str) -> str:
 
 
 def _claims(text: str) -> str:
-    if not isinstance(json.loads(text), dict):
+    try:
+        challenge = json.loads(text)
+    except RecursionError:
+        challenge = None
+    if not isinstance(challenge, dict):
         raise ValueError("must be a JSON object")
     return text
 
