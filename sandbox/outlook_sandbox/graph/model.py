@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ class Moment(msgspec.Struct, frozen=True):
         return instant(self.wall, self.zone)
 
 
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, dict=True):
     """When something is; days without hours run from midnight to midnight and are the same date everywhere."""
 
     start: Moment
@@ -33,8 +34,9 @@ class Span(msgspec.Struct, frozen=True):
         shift = day - self.start.wall.date()
         return Span(Moment(self.start.wall + shift, self.start.zone), Moment(self.end.wall + shift, self.end.zone), self.all_day)
 
-    @property
+    @cached_property
     def seconds(self) -> tuple[int, int]:
+        """Start and end since 1970 (UTC); remembered, since every view asks every event."""
         if self.all_day:
             return instant(self.start.wall, "UTC"), instant(self.end.wall, "UTC")
         return self.start.seconds, self.end.seconds
