@@ -1,0 +1,121 @@
+"""The sandbox's pages as far as they can be seen without a browser: what they link, load and are allowed."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from outlook_sandbox.app import create_app, make_sandbox
+from outlook_sandbox.database import Database
+from outlook_sandbox.identity.apps import OUTLOOK_APP
+from outlook_sandbox.settings import Settings
+from outlook_sandbox.state import Sandbox
+
+PAGES = ["/", "/outlook", "/customers"]
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return make_sandbox(Settings(kafka_bootstrap_servers=None), Database())
+
+
+@pytest.fixture
+async def browser(sandbox: Sandbox) -> Any:
+    transport = httpx2.ASGITransport(app=create_app(sandbox))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:8410") as client:
+        yield client
+
+
+async def token_of(browser: httpx2.AsyncClient, sandbox: Sandbox) -> str:
+    response = await browser.post("/outlook/token", json={"account": sandbox.accounts.all()[0].id})
+    return str(response.json()["access_token"])
+
+
+async def test_the_first_page_leads_to_both_others(browser: httpx2.AsyncClient) -> None:
+    links = re.findall(r'<a href="(.+?)"', (await browser.get("/")).text)
+    assert links == ["/outlook", "/customers"]
+    for link in links:
+        assert (await browser.get(link)).status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_loads_only_what_the_sandbox_serves(browser: httpx2.AsyncClient, path: str) -> None:
+    text = (await browser.get(path)).text
+    assets = set(re.findall(r'(?:src|href)="(/assets/.+?)"', text))
+    assert assets
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', text)
+    while assets:
+        asset = assets.pop()
+        response = await browser.get(asset)
+        assert response.status_code == 200, asset
+        folder = asset.rpartition("/")[0]
+        if asset.endswith(".js"):
+            assets |= {f"{folder}/{name}" for name in re.findall(r'from "\./(.+?)"', response.text)}
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_has_a_strict_policy_and_keeps_to_it(browser: httpx2.AsyncClient, path: str) -> None:
+    response = await browser.get(path)
+    policy = response.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    assert not re.findall(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]* src=)", response.text)
+
+
+@pytest.mark.parametrize("path", ["/assets/pages/../routes.py", "/assets/graph/x.js", "/assets/pages/nothing.js"])
+async def test_nothing_else_is_served_as_an_asset(browser: httpx2.AsyncClient, path: str) -> None:
+    assert (await browser.get(path)).status_code == 404
+
+
+async def test_the_calendar_page_offers_every_account_and_opens_the_named_one(
+    browser: httpx2.AsyncClient, sandbox: Sandbox
+) -> None:
+    for account in sandbox.accounts.all():
+        text = (await browser.get("/outlook", params={"account": account.username})).text
+        assert f'data-account="{account.id}"' in text
+        assert f'value="{account.username}" selected' in text
+        assert all(other.name in text for other in sandbox.accounts.all())
+
+
+async def test_the_pages_token_is_outlooks_own_and_works_at_graph(browser: httpx2.AsyncClient, sandbox: Sandbox) -> None:
+    bearer = await token_of(browser, sandbox)
+    known = sandbox.tokens.read(bearer)
+    assert known is not None
+    assert known.app == OUTLOOK_APP
+    assert known.scopes == {"Calendars.ReadWrite", "MailboxSettings.ReadWrite", "User.Read"}
+    me = await browser.get("/v1.0/me", headers={"Authorization": f"Bearer {bearer}"})
+    assert me.json()["id"] == sandbox.accounts.all()[0].id
+
+
+async def test_the_version_moves_with_every_change_in_the_mailbox(browser: httpx2.AsyncClient, sandbox: Sandbox) -> None:
+    headers = {"Authorization": f"Bearer {await token_of(browser, sandbox)}"}
+    start = datetime.now(UTC)
+    event = {
+        "subject": "Test",
+        "start": {"dateTime": f"{start:%Y-%m-%dT%H:%M:%S}", "timeZone": "UTC"},
+        "end": {"dateTime": f"{start + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}", "timeZone": "UTC"},
+    }
+
+    async def version() -> str:
+        response = await browser.get("/outlook/version", params={"account": sandbox.accounts.all()[0].id})
+        return str(response.json()["version"])
+
+    seen = [await version(), await version()]
+    assert seen[0] == seen[1]
+    created = (await browser.post("/v1.0/me/events", json=event, headers=headers)).json()["id"]
+    seen.append(await version())
+    await browser.patch(f"/v1.0/me/events/{created}", json={"categories": ["Red category"]}, headers=headers)
+    seen.append(await version())
+    category = {"displayName": "Attendara — Confirmed", "color": "preset4"}
+    await browser.post("/v1.0/me/outlook/masterCategories", json=category, headers=headers)
+    seen.append(await version())
+    await browser.delete(f"/v1.0/me/events/{created}", headers=headers)
+    seen.append(await version())
+    assert len(set(seen)) == 5
+
+
+async def test_an_unknown_account_gets_no_token_and_no_version(browser: httpx2.AsyncClient) -> None:
+    assert (await browser.post("/outlook/token", json={"account": "nobody"})).status_code == 404
+    assert (await browser.get("/outlook/version", params={"account": "nobody"})).status_code == 404
