@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
+import docker
+from docker.errors import DockerException
 from testcontainers.core.container import DockerContainer
 
 from attendara_local.ports import Ports
@@ -19,6 +21,7 @@ def start(stack: ExitStack, given: Mapping[str, str]) -> dict[str, str]:
 
     MongoDB and Kafka tell their clients where they are, so each listens on the same port inside and outside.
     """
+    _check_docker()
     ports = Ports.free()
     servers: dict[str, tuple[str, DockerContainer, Callable[[], str | None]]] = {
         "MONGODB_URL": (
@@ -42,6 +45,14 @@ def start(stack: ExitStack, given: Mapping[str, str]) -> dict[str, str]:
     for variable, (_, _, wants) in servers.items():
         _wait(variable, wants)
     return {variable: address for variable, (address, _, _) in servers.items()}
+
+
+def _check_docker() -> None:
+    try:
+        with closing(docker.from_env()) as client:
+            client.ping()
+    except DockerException as error:
+        raise RuntimeError(f"ATTENDARA_TEST_SERVERS=containers needs a Docker engine: {error}") from None
 
 
 def _kafka(port: int) -> DockerContainer:

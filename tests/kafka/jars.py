@@ -42,7 +42,7 @@ def _copy_jars() -> None:
     options = [f"-DoutputDirectory={JARS.absolute()}", "-Dstyle.color=never"]
     done = subprocess.run([*command, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines() or ["mvn failed"]
+        lines = re.sub(r"\x1b\[\d*m", "", done.stdout + done.stderr).strip().splitlines() or ["mvn failed"]
         raise NoKafkaError(f"Kafka's jars can't be had: {lines[0]}")
 
 
