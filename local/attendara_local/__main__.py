@@ -51,7 +51,8 @@ def _run() -> NoReturn:
         stack.watch()
     finally:
         _ignore_endings()  # once is enough, and stopping must not be broken off
-        say("\n  Stopping …")
+        if stack.servers.parts or stack.services.parts:
+            say("\n  Stopping …")
         stack.stop()
 
 
