@@ -13,7 +13,7 @@ NEW = f"new:{base64.b64encode(b'n' * 32).decode()}"
 
 
 def read() -> ClientStateSettings:
-    return ClientStateSettings()  # type: ignore[call-arg]  # the environment gives them
+    return ClientStateSettings()
 
 
 def keys(*entries: str) -> ClientStates:

@@ -26,7 +26,7 @@ def test_an_empty_variable_is_one_that_was_not_given(
 def test_several_credentials_are_read_from_one_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_CREDENTIALS", "web:one, cli:two")
 
-    read = DoorSettings()  # type: ignore[call-arg]
+    read = DoorSettings()
 
     assert [credential.get_secret_value() for credential in read.service_credentials] == ["web:one", "cli:two"]
 
@@ -39,7 +39,7 @@ def test_all_mistakes_are_named_at_once_and_no_value_is_shown(monkeypatch: pytes
     monkeypatch.setenv("KAFKA_SESSION_TIMEOUT_MS", "hush-hush")
 
     with pytest.raises(ValidationError) as refused:
-        Both()  # type: ignore[call-arg]
+        Both()
 
     words = str(refused.value)
     assert {"kafka_session_timeout_ms", "service_credentials", "service_credential"} <= set(words.split())

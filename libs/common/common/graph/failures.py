@@ -4,6 +4,7 @@ Branches on status and code, never on message. Sources: learn.microsoft.com/grap
 Outlook codes are observed ones. The message kept is Graph's, cut short; it names codes and ids, never a token.
 """
 
+import math
 import random
 from collections.abc import Mapping
 
@@ -64,6 +65,8 @@ def retry_after(headers: Mapping[str, str]) -> float:
     try:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
+        seconds = math.nan
+    if math.isnan(seconds):
         return random.uniform(1, 5)  # noqa: S311
     return min(max(seconds, 0.1), LONGEST_RETRY_AFTER)
 
