@@ -108,7 +108,7 @@ function labelText(item) {
   if (item.label_failed) return `failed: ${item.label_failed}`;
   if (item.label === "none") return "none";
   const took = (Date.parse(item.written_at) - Date.parse(item.answered_at)) / 1000;
-  return took >= 0 && item.label === item.status ? `${item.label}, after ${took.toFixed(2)} s` : item.label;
+  return took >= 0 && item.label === item.status ? `${item.label}, after ${took.toFixed(2)}\u00a0s` : item.label;
 }
 
 function when(item) {
