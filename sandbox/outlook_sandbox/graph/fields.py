@@ -11,6 +11,7 @@ from outlook_sandbox.graph import texts
 from outlook_sandbox.graph.errors import GraphError, body_refused
 from outlook_sandbox.graph.model import Moment, Span
 from outlook_sandbox.graph.prefer import zone_not_supported
+from outlook_sandbox.graph.windows import EXCHANGE_YEARS
 from outlook_sandbox.recurrence import Recurrence
 from outlook_sandbox.zones import UnknownZone, zone
 
@@ -212,6 +213,8 @@ def _moment(sent: DateTimeTimeZone, name: str) -> Moment:
         raise GraphError(
             400, "ErrorPropertyValidationFailure", f"The value '{sent.date_time}' of {name}.DateTime is invalid."
         ) from reason
+    if wall.year not in EXCHANGE_YEARS:
+        raise GraphError(400, "ErrorPropertyValidationFailure", f"The value '{sent.date_time}' of {name}.DateTime is out of range.")
     if wall.tzinfo is not None:
         wall = wall.astimezone(zone(zone_name)).replace(tzinfo=None)
     return Moment(wall.replace(microsecond=0), zone_name)

@@ -6,6 +6,7 @@ from outlook_sandbox.graph.errors import invalid_parameter
 from outlook_sandbox.graph.operations import Call
 
 MOST_DAYS = 1825
+EXCHANGE_YEARS = range(1601, 4501)
 
 
 def read_window(call: Call) -> tuple[int, int]:
@@ -33,4 +34,6 @@ def _seconds(text: str, name: str) -> int:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError as reason:
         raise invalid_parameter(f"The value '{text}' of parameter '{name}' is invalid.") from reason
+    if moment.year not in EXCHANGE_YEARS:
+        raise invalid_parameter(f"The value '{text}' of parameter '{name}' is out of range.")
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -130,17 +130,18 @@ def _refuse_crossing(event: Event, day: date, span: Span) -> None:
     """An occurrence may not be moved past its neighbours."""
     if event.recurrence is None:
         return
-    around = [
-        item
-        for neighbour in series.dates(event.recurrence, day - NEIGHBOURS, day + NEIGHBOURS)
-        if neighbour != day and (item := occurrence(event, neighbour)) is not None
-    ]
     start, end = span.seconds
-    before = [item.end for item in around if item.day is not None and item.day < day]
-    after = [item.start for item in around if item.day is not None and item.day > day]
-    if (before and start < before[-1]) or (after and end > after[0]):
+    days = series.dates(event.recurrence, day - NEIGHBOURS, day + NEIGHBOURS)
+    before = _nearest(event, [other for other in reversed(days) if other < day])
+    after = _nearest(event, [other for other in days if other > day])
+    if (before is not None and start < before.end) or (after is not None and end > after.start):
         raise GraphError(
             400,
             "ErrorOccurrenceCrossingBoundary",
             "Modified occurrence is crossing or overlapping adjacent occurrence.",
         )
+
+
+def _nearest(event: Event, days: list[date]) -> Item | None:
+    """The first of these days' occurrences that is still there."""
+    return next((item for day in days if (item := occurrence(event, day)) is not None), None)

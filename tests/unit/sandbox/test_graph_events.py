@@ -107,6 +107,7 @@ async def test_bad_bodies_are_refused(graph: Graph) -> None:
         (event(isOrganizer=True), "ErrorInvalidPropertySet"),
         (event(zone="Mars"), "TimeZoneNotSupportedException"),
         (event(start="tomorrow"), "ErrorPropertyValidationFailure"),
+        (event(end="9999-12-31T23:00:00"), "ErrorPropertyValidationFailure"),
         (event(end="2026-11-24T08:00:00"), "ErrorPropertyValidationFailure"),
         (event(isAllDay=True), "ErrorPropertyValidationFailure"),
         ({"subject": "no time"}, "ErrorPropertyValidationFailure"),
@@ -193,6 +194,8 @@ async def test_a_view_pages_sorts_selects_and_has_a_limit(graph: Graph) -> None:
     too_long = "startDateTime=2020-01-01T00:00:00Z&endDateTime=2026-01-01T00:00:00Z"
     assert "1825" in (await graph.ask("GET", f"/me/calendarView?{too_long}")).json()["error"]["message"]
     assert (await graph.ask("GET", "/me/calendarView")).status_code == 400
+    beyond = "startDateTime=9999-01-01T00:00:00Z&endDateTime=9999-12-31T00:00:00Z"
+    assert (await graph.ask("GET", f"/me/calendarView?{beyond}")).status_code == 400
 
 
 async def test_a_series_keeps_its_hour_when_the_clocks_change(graph: Graph) -> None:

@@ -3,9 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from outlook_sandbox.database import Database
 from tests.unit.sandbox.graph_client import IMMUTABLE, Endpoint, Graph, Json, endpoint, sandbox_graph, weekly
 
 
@@ -209,3 +212,24 @@ async def test_a_shared_calendar_can_not_be_subscribed_to(graph: Graph, there: E
     body = wanted(graph, there, resource=f"/me/calendars/{shared.id}/events")
     answer = await graph.ask("POST", "/subscriptions", body, token=token)
     assert answer.json()["error"]["message"] == "Operation: Create; Exception: [Status Code: Forbidden; Reason: Forbidden]"
+
+
+async def test_a_mailbox_has_room_for_a_thousand_subscriptions(graph: Graph, there: Endpoint) -> None:
+    await subscribe(graph, there)
+    (first,) = graph.sandbox.subscriptions.all()
+    for number in range(999):
+        graph.sandbox.subscriptions.add(msgspec.structs.replace(first, id=str(number), app=str(number)))
+    answer = await graph.ask("POST", "/subscriptions", wanted(graph, there, changeType="created"))
+    assert answer.status_code == 403
+    assert "limit of 1000" in answer.json()["error"]["message"]
+
+
+async def test_subscriptions_survive_a_restart(tmp_path: Path, there: Endpoint) -> None:
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(database=database) as graph:
+        made = await subscribe(graph, there)
+    database.close()
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(database=database) as graph:
+        assert [kept.id for kept in graph.sandbox.subscriptions.all()] == [made["id"]]
+    database.close()

@@ -2,39 +2,13 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, time
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
 
 import httpx2
-import icalendar
 import pytest
-import recurring_ical_events
 
 from tests.unit.sandbox.graph_client import Graph, sandbox_graph
-
-FOLDER = Path(recurring_ical_events.__file__).parent / "test" / "calendars"
-FILES = sorted(path.name for path in FOLDER.glob("*.ics"))
-EXTRA_DATES = "it has extra dates"
-ENDS_FIRST = "it ends before it starts"
-MIXED = "one of start and end is a day, the other a time"
-# Files that Outlook itself could not hold, or that are broken: what the refusal says.
-REFUSED = {
-    "bad_rrule_missing_until_event.ics": "UNTL=20191023 is not valid",
-    "end_before_start_event.ics": ENDS_FIRST,
-    "issue_113_period_in_rdate.ics": EXTRA_DATES,
-    "issue_113_period_rdate_duration.ics": EXTRA_DATES,
-    "issue_132_swapped_start_and_end.ics": ENDS_FIRST,
-    "issue_148_exdate_and_rdate_unedited.ics": EXTRA_DATES,
-    "issue_148_exdate_and_rdate_updated.ics": EXTRA_DATES,
-    "issue_201_mixed_datetime_and_date.ics": MIXED,
-    "issue_201_test_matrix.ics": MIXED,
-    "issue_75_range_parameter.ics": EXTRA_DATES,
-    "multiple_rrule.ics": "it has several rules",
-    "rdate_falls_on_rrule_until.ics": EXTRA_DATES,
-    "rdate_hackerpublicradio.ics": EXTRA_DATES,
-}
-Occurrence = tuple[datetime, datetime, str]
+from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Occurrence, expected, years
 
 
 @pytest.fixture
@@ -55,20 +29,6 @@ async def shown(graph: Graph, year: int) -> Counter[Occurrence]:
     """What the calendar shows in a year."""
     listed = await graph.view(f"{year}-01-01T00:00:00Z", f"{year + 1}-01-01T00:00:00Z")
     return Counter((_utc(found["start"]["dateTime"]), _utc(found["end"]["dateTime"]), found["subject"]) for found in listed)
-
-
-def expected(content: bytes, year: int) -> Counter[Occurrence]:
-    """What recurring_ical_events finds in it; days and times without zone are counted in UTC."""
-    query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
-    found: Any = query.between(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
-    return Counter((_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), str(one.get("SUMMARY", ""))) for one in found)
-
-
-def years(content: bytes) -> list[int]:
-    """The years in which something begins, and the one after each."""
-    calendars: Any = icalendar.Calendar.from_ical(content, multiple=True)
-    begun: set[int] = {found["DTSTART"].dt.year for calendar in calendars for found in calendar.walk("VEVENT")}
-    return sorted(begun | {year + 1 for year in begun})
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in REFUSED])
@@ -164,9 +124,3 @@ def _series(rule: str, start: str, zone: str = "") -> bytes:
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def _instant(value: date) -> datetime:
-    if not isinstance(value, datetime):
-        return datetime.combine(value, time(), UTC)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,0 +1,52 @@
+"""The calendars that come with recurring_ical_events, what that library finds in them, and which Outlook can't hold."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import icalendar
+import recurring_ical_events
+
+FOLDER = Path(recurring_ical_events.__file__).parent / "test" / "calendars"
+FILES = sorted(path.name for path in FOLDER.glob("*.ics"))
+EXTRA_DATES = "it has extra dates"
+ENDS_FIRST = "it ends before it starts"
+MIXED = "one of start and end is a day, the other a time"
+# Files that Outlook itself could not hold, or that are broken: what the refusal says.
+REFUSED = {
+    "bad_rrule_missing_until_event.ics": "UNTL=20191023 is not valid",
+    "end_before_start_event.ics": ENDS_FIRST,
+    "issue_113_period_in_rdate.ics": EXTRA_DATES,
+    "issue_113_period_rdate_duration.ics": EXTRA_DATES,
+    "issue_132_swapped_start_and_end.ics": ENDS_FIRST,
+    "issue_148_exdate_and_rdate_unedited.ics": EXTRA_DATES,
+    "issue_148_exdate_and_rdate_updated.ics": EXTRA_DATES,
+    "issue_201_mixed_datetime_and_date.ics": MIXED,
+    "issue_201_test_matrix.ics": MIXED,
+    "issue_75_range_parameter.ics": EXTRA_DATES,
+    "multiple_rrule.ics": "it has several rules",
+    "rdate_falls_on_rrule_until.ics": EXTRA_DATES,
+    "rdate_hackerpublicradio.ics": EXTRA_DATES,
+}
+Occurrence = tuple[datetime, datetime, str]
+
+
+def expected(content: bytes, year: int) -> Counter[Occurrence]:
+    """What recurring_ical_events finds in it; days and times without zone are counted in UTC."""
+    query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
+    found: Any = query.between(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+    return Counter((_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), str(one.get("SUMMARY", ""))) for one in found)
+
+
+def years(content: bytes) -> list[int]:
+    """The years in which something begins, and the one after each."""
+    calendars: Any = icalendar.Calendar.from_ical(content, multiple=True)
+    begun: set[int] = {found["DTSTART"].dt.year for calendar in calendars for found in calendar.walk("VEVENT")}
+    return sorted(begun | {year + 1 for year in begun})
+
+
+def _instant(value: date) -> datetime:
+    if not isinstance(value, datetime):
+        return datetime.combine(value, time(), UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
