@@ -37,9 +37,7 @@ def authenticated_app(settings: Settings, form: Mapping[str, str], authorization
     client_id, secret = _basic(authorization) or (form.get("client_id"), form.get("client_secret"))
     app = registered_app(settings, client_id)
     if not secret:
-        raise Refused(
-            7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
-        )
+        raise Refused(7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
     if not hmac.compare_digest(secret.encode(), app.secret.encode()):
         raise Refused(
             7000215,

@@ -54,9 +54,7 @@ class Refused(Exception):
         trace, correlation, timestamp = str(uuid4()), str(uuid4()), f"{now:%Y-%m-%d %H:%M:%SZ}"
         return {
             "error": self.error,
-            "error_description": (
-                f"{self}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {timestamp}"
-            ),
+            "error_description": f"{self}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {timestamp}",
             "error_codes": [self.code],
             "timestamp": timestamp,
             "trace_id": trace,

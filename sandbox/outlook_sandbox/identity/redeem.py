@@ -66,9 +66,7 @@ def _redeem_code(request: TokenRequest, tokens: Tokens, accounts: Accounts, now:
         )
     verifier = request.form.get("code_verifier", "")
     if code.challenge and not verifier_matches(verifier, code.challenge, code.challenge_method):
-        raise Refused(
-            501481, "The Code_Verifier does not match the code_challenge supplied in the authorization request."
-        )
+        raise Refused(501481, "The Code_Verifier does not match the code_challenge supplied in the authorization request.")
     account = _account(accounts, code.account)
     if not belongs(account, request.tenant):
         raise Refused(700005, "The provided authorization code is intended to be used against another tenant.")
@@ -111,9 +109,7 @@ def _body(
     return body
 
 
-def _claims(
-    request: TokenRequest, account: Account, scopes: frozenset[str], now: datetime, nonce: str | None
-) -> dict[str, Any]:
+def _claims(request: TokenRequest, account: Account, scopes: frozenset[str], now: datetime, nonce: str | None) -> dict[str, Any]:
     claims = {
         "ver": "2.0",
         "iss": f"{request.issuer_base}/{account.tid}/v2.0",

@@ -29,9 +29,7 @@ def belongs(account: Account, tenant: str) -> bool:
 
 def check_account(account: Account, tenant: str) -> None:
     if not belongs(account, tenant):
-        raise Refused(
-            50020, f"User account '{account.username}' does not exist in tenant '{tenant}' and can't be used there."
-        )
+        raise Refused(50020, f"User account '{account.username}' does not exist in tenant '{tenant}' and can't be used there.")
 
 
 def issuer(base: str, tenant: str) -> str:

@@ -23,6 +23,7 @@ import pytest
 import trustme
 import uvicorn
 from fastapi import FastAPI
+
 from outlook_sandbox.accounts import PERSONAL_TENANT, Account, Accounts
 from outlook_sandbox.clock import Clock
 from outlook_sandbox.database import Database
@@ -104,9 +105,7 @@ async def accept(browser: httpx2.AsyncClient, account: Account, tenant: str = "c
     return answer_of(response)["code"]
 
 
-async def ask_token(
-    browser: httpx2.AsyncClient, tenant: str = "common", without: str = "", **changes: str
-) -> httpx2.Response:
+async def ask_token(browser: httpx2.AsyncClient, tenant: str = "common", without: str = "", **changes: str) -> httpx2.Response:
     form = {
         "client_id": Settings().client_id,
         "client_secret": "sandbox-app-secret",
@@ -147,9 +146,7 @@ async def test_an_unknown_tenant_has_no_metadata(browser: httpx2.AsyncClient) ->
         (PERSONAL_TENANT, {PERSONAL.name}),
     ],
 )
-async def test_the_picker_lists_the_accounts_of_the_tenant(
-    browser: httpx2.AsyncClient, tenant: str, names: set[str]
-) -> None:
+async def test_the_picker_lists_the_accounts_of_the_tenant(browser: httpx2.AsyncClient, tenant: str, names: set[str]) -> None:
     response = await browser.get(address(tenant))
     assert set(re.findall(r"<b>(.+?)</b>", response.text)) == names
 
@@ -375,9 +372,7 @@ async def test_an_access_token_ends_after_its_hour(browser: httpx2.AsyncClient, 
     assert sandbox.tokens.read("made-up") is None
 
 
-async def test_a_refresh_token_ends_after_ninety_idle_days(
-    browser: httpx2.AsyncClient, sandbox: IdentitySandbox
-) -> None:
+async def test_a_refresh_token_ends_after_ninety_idle_days(browser: httpx2.AsyncClient, sandbox: IdentitySandbox) -> None:
     token = (await ask_token(browser, code=await accept(browser, WORK))).json()["refresh_token"]
     sandbox.clock.advance(timedelta(days=91))
     body = (await ask_token(browser, grant_type="refresh_token", refresh_token=token)).json()
@@ -468,9 +463,7 @@ def test_msal_signs_in_and_refreshes(listener: Listener, account: Account) -> No
         flow = app.initiate_auth_code_flow(wanted, redirect_uri=RETURN, response_mode="query")
         asked = urlsplit(flow["auth_uri"])
         assert asked.scheme == "http"
-        picked = client.post(
-            f"{listener.base}{asked.path}?{asked.query}", data={"account": account.id, "answer": "accept"}
-        )
+        picked = client.post(f"{listener.base}{asked.path}?{asked.query}", data={"account": account.id, "answer": "accept"})
         signed_in = app.acquire_token_by_auth_code_flow(flow, answer_of(picked))
         assert signed_in["id_token_claims"]["oid"] == account.id
         assert signed_in["token_source"] == "identity_provider"

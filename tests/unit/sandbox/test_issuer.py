@@ -12,6 +12,7 @@ import httpx2
 import jwt
 import pytest
 from fastapi import FastAPI
+
 from outlook_sandbox.clock import Clock
 from outlook_sandbox.database import Database
 from outlook_sandbox.issuer.provider import Provider
