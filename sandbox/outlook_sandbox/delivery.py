@@ -1,6 +1,7 @@
 """Change notifications on their way: gathered for a moment per address, posted, tried again for four hours."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import UTC
 from typing import Any
 
@@ -59,7 +60,7 @@ class Delivery:
         if self._client is not None:
             await self._client.aclose()
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

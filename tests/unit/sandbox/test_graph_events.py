@@ -369,6 +369,17 @@ async def test_the_seed_is_a_practices_two_weeks(graph: Graph) -> None:
     assert {found["kind"] for found in seeded} == {"work", "personal"}
     assert all(len(found["calendars"]) >= 2 for found in seeded)
     assert 55 <= sum(calendar["events"] for found in seeded for calendar in found["calendars"]) <= 75
+    anna = graph.sandbox.accounts.named("anna.keller@bergpraxis.example")
+    assert anna
+    mailbox = graph.sandbox.mailboxes.of(anna)
+    events = list(mailbox.events.values())
+    assert any(made.recurrence and made.exceptions for made in events)
+    assert any(made.span.all_day for made in events)
+    assert any(made.fields["sensitivity"] == "private" for made in events)
+    assert any(made.fields["attendees"] and not made.fields["isOrganizer"] for made in events)
+    used = {name for made in events for name in made.fields["categories"]}
+    assert len(used) >= 4
+    assert used <= {category.name for category in mailbox.categories.values()}
     await graph.client.post("/sandbox/v1/reset")
     answer = await graph.client.get("/sandbox/v1/accounts")
     assert [found["username"] for found in answer.json()] == [found["username"] for found in seeded]
