@@ -12,22 +12,31 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from common.announce import Announcer
 from common.client_state import ClientStates
-from common.graph import make_graph
+from common.errors import Conflict
+from common.graph import Graph, make_graph
 from common.graph.client import GraphClientSettings
 from common.ids import new_id
+from common.marks import Claim
 from common.messages import CalendarChanged, CalendarSyncRequested, ConnectionChanged, LifecycleReceived, NotificationReceived
 from common.messaging import Messaging, make_messaging
+from common.runner import Runner
 from common.store import AWAY, Database, Document
 from outlook_sandbox.accounts import Account, new_account
 from outlook_sandbox.app import create_app as create_sandbox
 from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database as SandboxDatabase
+from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.seed import add_calendar
 from outlook_sandbox.settings import Settings as SandboxSettings
 from outlook_sandbox.state import Sandbox
 from renewer.app import create_app
+from renewer.reconcile import Reconcile
+from renewer.subscriptions import Subscriptions, announcement
+from renewer.sweep import Sweep
 from renewer.terms import Terms
+from renewer.tools import Tools
 from tests.fakes.token_door import TokenDoor
 from tests.kafka_reading import Reading, reading, settings_of
 from tests.servers import Kafka
@@ -49,6 +58,8 @@ class World:
     messaging: Messaging
     organization: str
     connection: str
+    graph: Graph
+    terms: Terms
     moved: timedelta = timedelta(0)
     said: dict[type[Any], Reading[Any]] = field(default_factory=dict)
 
@@ -104,6 +115,17 @@ class World:
     def at_graph(self) -> list[Any]:
         return self.sandbox.subscriptions.of_account(self.account.id)
 
+    def tools(self) -> Tools:
+        """A second renewer's."""
+        subscriptions, messaging = Subscriptions(self.database), self.messaging
+        announcer = Announcer(subscriptions.collection, messaging, announcement)
+        return Tools(self.database, subscriptions, self.graph, messaging, announcer, CLIENT_STATES, self.terms)
+
+    def sweep(self) -> Sweep:
+        tools = self.tools()
+        runner = Runner("never run", tools.subscriptions.marks, Reconcile(tools), at_once=1)
+        return Sweep(self.database, tools.subscriptions, tools.announcer, runner, self.clock)
+
     def asked(self, method: str) -> int:
         return len([e for e in self.sandbox.journal.entries(0) if e.method == method and "/subscriptions" in e.path])
 
@@ -113,7 +135,15 @@ class World:
 
 
 @pytest.fixture
-async def world(database: Database, redis_url: str, topics: Kafka, unique: str, organization: str) -> AsyncIterator[World]:
+def minutes() -> int:
+    """The life that is asked for."""
+    return 10_000
+
+
+@pytest.fixture
+async def world(
+    database: Database, redis_url: str, topics: Kafka, unique: str, organization: str, minutes: int
+) -> AsyncIterator[World]:
     settings = settings_of(topics)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -132,7 +162,14 @@ async def world(database: Database, redis_url: str, topics: Kafka, unique: str, 
         door_url = await enter(serving(lambda _: door.app))
         messaging = make_messaging("tests", settings)
         await enter(messaging.running())
-        world = World(database, sandbox, account, door, messaging, organization, new_id("con"))
+        graph_settings = GraphClientSettings(
+            graph_url=f"{sandbox_url}/v1.0",
+            auth_url=door_url,
+            service_credential=SecretStr("renewer:secret"),
+            redis_url=redis_url,
+        )
+        graph = await enter(make_graph(graph_settings))
+        world = World(database, sandbox, account, door, messaging, organization, new_id("con"), graph, Terms(gateway_url, minutes))
         door.accounts[world.connection] = account.id
         await database.connections.insert_one(
             {
@@ -147,16 +184,9 @@ async def world(database: Database, redis_url: str, topics: Kafka, unique: str, 
                 "created_at": world.clock(),
             }
         )
-        graph_settings = GraphClientSettings(
-            graph_url=f"{sandbox_url}/v1.0",
-            auth_url=door_url,
-            service_credential=SecretStr("renewer:secret"),
-            redis_url=redis_url,
-        )
-        graph = await enter(make_graph(graph_settings))
         own = make_messaging("renewer", settings, AWAY)
         own.group = f"renewer-{unique}"
-        renewer = create_app(own, database, graph, CLIENT_STATES, Terms(gateway_url, 10_000), world.clock)
+        renewer = create_app(own, database, graph, CLIENT_STATES, world.terms, world.clock)
         renewer_url = await enter(serving(lambda _: renewer))
         for kind in (CalendarSyncRequested, CalendarChanged, NotificationReceived):
             world.said[kind] = await enter(reading(topics, kind))
@@ -363,3 +393,51 @@ async def test_messages_about_what_is_unknown_are_dropped_and_the_next_one_is_he
     held = await world.settled(await world.add())
 
     assert await world.database.subscriptions.distinct("_id") == [held["_id"]]
+
+
+@pytest.mark.parametrize("minutes", [10_080])
+async def test_a_life_longer_than_microsoft_allows_is_halved(world: World) -> None:
+    held = await world.settled(await world.add())
+
+    assert held["minutes"] == 5_040
+    assert abs(held["expires_at"] - world.clock() - timedelta(minutes=5_040)) < timedelta(minutes=1)
+
+
+async def test_the_sweep_finds_what_no_message_said(world: World) -> None:
+    added, removed = await world.add(say=False), await world.add(add_calendar(_mailbox(world), "Other").id)
+    await world.settled(removed)
+    await world.remove(removed, say=False)
+
+    assert await world.sweep().turn() == 2
+
+    await world.settled(added)
+    await until(lambda: _gone(world, removed))
+    assert await world.sweep().turn() == 0
+
+
+async def test_a_subscription_whose_calendar_is_no_longer_there_goes_too(world: World) -> None:
+    calendar = await world.add()
+    held = await world.settled(calendar)
+    await world.database.calendars.delete_one({"_id": calendar})
+
+    await world.say_lifecycle(held, "reauthorizationRequired")
+
+    await until(lambda: _gone(world, calendar))
+    assert world.at_graph() == []
+
+
+async def test_one_that_lost_its_lease_takes_back_what_it_made(world: World) -> None:
+    held = await world.settled(await world.add())
+    await world.database.subscriptions.update_one({"_id": held["_id"]}, {"$set": {"graph_id": None, "state": "wanted"}})
+    document = await world.held(held["calendar"])
+    late = Claim(document, wanted_at=world.clock(), lease="long gone", attempts=0, traces=[])
+
+    with pytest.raises(Conflict):
+        await Reconcile(world.tools())(late, world.clock())
+
+    assert world.at_graph() == []
+    assert (await world.held(held["calendar"]))["graph_id"] is None
+
+
+def _mailbox(world: World) -> Mailbox:
+    return world.sandbox.mailboxes.of(world.account)
