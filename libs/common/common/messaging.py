@@ -142,9 +142,9 @@ class Messaging:
         while not self.started:
             try:
                 await self._look_for_topics()
-                await self.broker.start()
+                await self._start_subscribers()
                 self.started = True
-            except (KafkaError, OSError, Transient) as error:
+            except Exception as error:  # whatever it is, a service without a broker has nothing better to do than try again
                 log.warning("waiting for the broker", error=str(error) or repr(error))
                 with suppress(Exception):
                     await self.broker.stop()
@@ -160,6 +160,15 @@ class Messaging:
             await admin.close()
         if missing:
             raise Transient(f"topics are missing: {', '.join(sorted(missing))}")
+
+    async def _start_subscribers(self) -> None:
+        """What `broker.start()` does, but all at once: joining a group takes a while, and there is one for each topic."""
+        await self.broker.connect()
+        outcomes = await asyncio.gather(*(each.start() for each in self.broker.subscribers), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self.broker.running = True
 
 
 def make_messaging(service: str, settings: ServiceSettings, away: tuple[type[Exception], ...] = ()) -> Messaging:

@@ -151,9 +151,10 @@ class Once:
     name: str
     job: Callable[[], Awaitable[object]]
     done: bool = False
+    last_error: str = ""
 
     async def readiness(self) -> str | None:
-        return None if self.done else f"{self.name} not done yet"
+        return None if self.done else f"{self.name}: {self.last_error or 'not done yet'}"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -171,5 +172,6 @@ class Once:
                 await self.job()
                 self.done = True
             except Exception as error:
-                log.warning("will be tried again", job=self.name, error=repr(error)[:300])
+                self.last_error = repr(error)[:200]
+                log.warning("will be tried again", job=self.name, error=self.last_error)
                 await asyncio.sleep(1)
