@@ -74,6 +74,6 @@ async def test_without_the_broker_it_starts_shakes_hands_and_asks_graph_to_post_
         shaken = await client.post("/graph/notifications?validationToken=hello")
         posted = await client.post("/graph/notifications", json={"value": [entry(new_id("cal"))]})
 
-    assert (ready.status_code, ready.json()["broker"]) == (503, "not connected")
+    assert (ready.status_code, ready.json()["kafka"]) == (503, "not connected")
     assert (shaken.status_code, shaken.text) == (200, "hello")
     assert (posted.status_code, "retry-after" in posted.headers) == (503, True)

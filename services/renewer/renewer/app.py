@@ -52,7 +52,7 @@ def create_app(
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     mongodb = store.readiness_of(database)
-    app.include_router(health_routes({"mongodb": mongodb, "broker": messaging.readiness} | dict(checks or {})))
+    app.include_router(health_routes({"mongodb": mongodb, "kafka": messaging.readiness} | dict(checks or {})))
     return app
 
 

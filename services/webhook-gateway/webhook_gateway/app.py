@@ -26,7 +26,7 @@ def create_app(messaging: Messaging, client_states: ClientStates, clock: Clock) 
         graph_route("/graph/notifications", NotificationReader(client_states, clock), messaging),
         graph_route("/graph/lifecycle", LifecycleReader(client_states, clock), messaging),
     ]
-    app.include_router(health_routes({"broker": messaging.readiness}))
+    app.include_router(health_routes({"kafka": messaging.readiness}))
     return app
 
 
