@@ -1,7 +1,7 @@
 """The JSON API: the same abilities as the pages, for the same session. A change needs the header `X-CSRF-Token`."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path
@@ -12,7 +12,29 @@ from settings_web.parts import Changing, HasParts, Looking
 from settings_web.rows import Row, State, rows
 from settings_web.sync_settings import Wanted
 
-routes = APIRouter(prefix="/api/v1", tags=["settings"])
+
+class Problem(BaseModel):
+    """RFC 9457; `title` is a short reason to branch on, `detail` a sentence."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+_PROBLEM: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description}
+    for status, description in (
+        (401, "Nobody is signed in."),
+        (403, "The X-CSRF-Token is wrong, or only an admin may do this."),
+        (404, "No such thing in this organization."),
+        (409, "The account has to be reconnected first."),
+        (422, "Something sent can't be used."),
+        (503, "Microsoft or a part of Attendara is away; try again."),
+    )
+}
+
+routes = APIRouter(prefix="/api/v1", tags=["settings"], responses=_PROBLEM)
 
 CalendarId = Annotated[str, Path(pattern="^cal_", examples=["cal_01k9z3v5x8q2w4e6r7t8y9a0bc"])]
 ConnectionId = Annotated[str, Path(pattern="^con_", examples=["con_01k9z3v5x8q2w4e6r7t8y9a0bc"])]

@@ -61,7 +61,6 @@ def create_app(
             yield
         await auth.aclose()
         await redis.aclose()
-        await database.client.close()
 
     app = FastAPI(
         title="Attendara Settings",

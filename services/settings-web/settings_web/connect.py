@@ -14,11 +14,11 @@ PROVIDERS = "/settings/providers"
 _OWN_PAGE = re.compile(r"/settings(?:/[A-Za-z0-9_-]+)+")
 
 NEXT_STEPS: dict[Outcome, str] = {
-    "declined": "Choose Connect new to begin again, and press Accept on Microsoft’s page.",
-    "wrong-account": "Reconnect again, and pick the account that is named on the page.",
+    "declined": "Begin again when you are ready, and press Accept on Microsoft’s page.",
+    "wrong-account": "Begin again, and pick the account that is to be reconnected.",
     "admin-consent-needed": "Ask the administrator of your Microsoft 365 to approve Attendara, then connect again.",
-    "expired": "Choose Connect new to begin again; a sign-in must be finished within ten minutes.",
-    "mismatch": "Begin again in this browser, and stay signed in to Attendara until you are back.",
+    "expired": "Begin again; the sign-in has to be finished within ten minutes.",
+    "mismatch": "Begin again, and stay in this browser and signed in to Attendara until you are back.",
     "no-mailbox": "Use an account that has a calendar in Outlook.",
     "microsoft-away": "Try again in a few minutes.",
     "app-misconfigured": "Tell Attendara’s support; nothing that you do here can mend this.",
@@ -69,7 +69,7 @@ def own_page(path: str | None, otherwise: str = ADD_CALENDAR) -> str:
 
 def notice_of(finished: Finished) -> Notice:
     if finished.outcome == "accepted":
-        return Notice(kind="success", text="The Microsoft account is connected.")
+        return Notice(kind="success", text=finished.message or "The Microsoft account is connected.")
     kind = "warning" if finished.outcome in ("declined", "expired", "mismatch") else "danger"
     text = finished.message or "The Microsoft account was not connected."
     return Notice(kind=kind, text=text, next_step=NEXT_STEPS[finished.outcome])  # type: ignore[arg-type]

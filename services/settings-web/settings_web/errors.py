@@ -38,10 +38,13 @@ async def _answer(request: Request, error: Exception) -> Response:
     if _for_programs(request):
         return problem(status, reason, sentence, HEADERS | retry)
     parts: Parts = request.app.state.parts
-    session = getattr(request.state, "session", None)
-    title = TITLES.get(status, "Something went wrong")
-    context = {"title": title, "sentence": sentence, "again": status >= 500 and request.method == "GET"}
-    response = parts.view.bare(request, "error.html", status=status, session=session, **context)
+    context = {
+        "title": TITLES.get(status, "Something went wrong"),
+        "sentence": sentence,
+        "again": status >= 500 and request.method == "GET",
+        "leads": "Sign in again" if reason.startswith(("signin-", "no-")) else "Go to Calendars",
+    }
+    response = parts.view.bare(request, "error.html", status=status, **context)
     response.headers.update(retry)
     return response
 

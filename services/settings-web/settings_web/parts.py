@@ -46,7 +46,6 @@ async def session(request: Request) -> Session:
     found = await (await parts(request)).sessions.find(request.cookies.get(SESSION_COOKIE))
     if found is None:
         raise SignInNeeded
-    request.state.session = found
     return found
 
 

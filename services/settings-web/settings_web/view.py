@@ -55,7 +55,7 @@ class View:
 
     async def page(self, request: Request, session: Session, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """A whole page for somebody who is signed in."""
-        notice = context.pop("notice", None) or await self._sessions.told(session)
+        notice = await self._sessions.told(session)
         return self.bare(request, template, status=status, session=session, notice=notice, **context)
 
     def bare(self, request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:

@@ -1,0 +1,540 @@
+"""settings-web over real MongoDB, Redis and Kafka: sign-in at the sandbox's issuer, Graph's calendars, forms without scripts."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+
+from common.announce import Announcer
+from common.graph import AccessTokens, Graph
+from common.graph.client import GateTransport, make_redis
+from common.ids import new_id
+from common.mailbox_gate import MailboxGate
+from common.messages import CalendarChanged, CalendarSyncRequested, ConnectionChanged, SyncSettingsChanged
+from common.messaging import make_messaging
+from common.store import AWAY, Database, Document
+from outlook_sandbox.app import create_app as create_sandbox
+from outlook_sandbox.app import make_sandbox
+from outlook_sandbox.database import Database as SandboxDatabase
+from outlook_sandbox.settings import Settings as SandboxSettings
+from settings_web.app import create_app
+from settings_web.auth_door import AuthDoor
+from settings_web.calendars import Calendars, message_of
+from settings_web.parts import SESSION_COOKIE, Parts
+from settings_web.sessions import Who
+from settings_web.settings import Settings
+from settings_web.signin import SignIn
+from tests.fakes.auth_service import AuthService
+from tests.fakes.recorded_messaging import RecordedMessaging
+from tests.kafka_reading import reading, speaking
+from tests.servers import Kafka
+from tests.serving import serving, until
+
+CALENDARS, ADD, PROVIDERS, SYNC = (f"/settings/{page}" for page in ("calendars", "calendars/add", "providers", "sync"))
+
+
+@dataclass
+class Web:
+    """settings-web at `url`, and what stands around it."""
+
+    url: str
+    parts: Parts
+    auth: AuthService
+    database: Database
+    kafka: Kafka
+
+    @asynccontextmanager
+    async def browser(self, organization: str | None = None, *, may_change: bool = True) -> AsyncIterator["Browser"]:
+        """A browser, signed in if an organization is given."""
+        async with httpx2.AsyncClient(base_url=self.url, timeout=20, trust_env=False) as client:
+            if organization:
+                who = Who(
+                    user="usr_1",
+                    name="Miriam Vogt",
+                    email=None,
+                    organization=organization,
+                    organization_name="Bergpraxis",
+                    may_change=may_change,
+                )
+                client.cookies.set(SESSION_COOKIE, await self.parts.sessions.start(who), domain="localhost.local")
+            yield Browser(client)
+
+    async def calendar(self, organization: str, connection: str, **fields: Any) -> str:
+        document: Document = {"_id": new_id("cal"), "organization": organization, "connection": connection}
+        document |= {"graph_id": new_id("sub"), "name": "Room 1", "state": "active", "created_at": datetime.now(UTC)}
+        await self.database.calendars.insert_one(document | fields)
+        return str(document["_id"])
+
+
+@dataclass
+class Browser:
+    """A browser with scripts off: it follows links and sends forms with what the page put into them."""
+
+    client: httpx2.AsyncClient
+
+    async def see(self, path: str, status: int = 200, **given: Any) -> str:
+        answer = await self.client.get(path, follow_redirects=True, **given)
+        assert answer.status_code == status, (answer.status_code, answer.text[-1500:])
+        return unescape(answer.text)
+
+    async def send(self, path: str, page: str, **fields: Any) -> httpx2.Response:
+        found = re.search(r'name="csrf" value="([^"]+)"', await self.see(page))
+        assert found, "no form on this page"
+        return await self.client.post(path, data={"csrf": found[1]} | fields)
+
+    async def api(self, method: str, path: str, **rest: Any) -> httpx2.Response:
+        csrf = (await self.client.get("/api/v1/session")).json()["csrf"]
+        return await self.client.request(method, f"/api/v1{path}", headers={"X-CSRF-Token": csrf}, **rest)
+
+
+@pytest.fixture(scope="module")
+async def web(module_database: Database, servers: Any, topics: Kafka) -> AsyncIterator[Web]:
+    made: list[Any] = []
+
+    def sandbox_app(url: str) -> Any:
+        made.append(make_sandbox(SandboxSettings(http_port=urlsplit(url).port), SandboxDatabase()))
+        return create_sandbox(made[0])
+
+    async with serving(sandbox_app) as sandbox_url:
+        anna = made[0].accounts.named("anna.keller@bergpraxis.example")
+        auth = AuthService(module_database, made[0], anna)
+
+        def settings_app(url: str) -> Any:
+            returns = f"{url}/signin/return"
+            made[0].settings = made[0].settings.model_copy(update={"oidc_redirect_uris": returns})
+            made.append(_app(url, sandbox_url, auth, module_database, servers.redis_url, topics))
+            return made[1]
+
+        async with serving(settings_app) as url:
+            app = made[1]
+            await until(lambda: app.state.messaging.started, 60)
+            yield Web(url, app.state.parts, auth, module_database, topics)
+
+
+def settings_of(url: str, sandbox_url: str, redis_url: str, kafka: Kafka) -> Settings:
+    return Settings(
+        kafka_bootstrap_servers=kafka.bootstrap_servers,
+        kafka_idempotence=kafka.idempotence,
+        kafka_session_timeout_ms=kafka.session_timeout_ms,
+        kafka_heartbeat_interval_ms=kafka.heartbeat_interval_ms,
+        kafka_fetch_max_wait_ms=kafka.fetch_max_wait_ms,
+        redis_url=redis_url,
+        public_url=url,
+        oidc_issuer=f"{sandbox_url}/attendara-id",
+        oidc_client_id="attendara-settings",
+        oidc_client_secret="sandbox-oidc-secret",
+        service_credential="settings-web:test",
+        service_credentials="cli:test",
+    )
+
+
+def _app(url: str, sandbox_url: str, auth: AuthService, database: Database, redis_url: str, kafka: Kafka) -> Any:
+    settings = settings_of(url, sandbox_url, redis_url, kafka)
+    messaging = make_messaging("settings-web", settings, AWAY)
+    messaging.group = f"settings-web-{new_id('sub')}"
+    auth_http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=auth.app), base_url="http://auth")
+    transport = GateTransport(MailboxGate(make_redis(settings)), httpx2.AsyncHTTPTransport())
+    graph = Graph(f"{sandbox_url}/v1.0", httpx2.AsyncClient(transport=transport), AccessTokens(auth_http))
+    redis = make_redis(settings)
+    app = create_app(settings, database, redis, messaging, graph, AuthDoor(auth_http), SignIn(settings, redis))
+    app.state.messaging = messaging
+    return app
+
+
+async def sign_in(browser: Browser, user: str) -> httpx2.Response:
+    """Goes to the provider and back; the answer is the first page of ours after it."""
+    to_provider = await browser.client.get("/signin")
+    back = await browser.client.post(to_provider.headers["location"], data={"user": user})
+    return await browser.client.get(back.headers["location"])
+
+
+async def test_a_person_signs_in_and_comes_to_the_calendars(web: Web) -> None:
+    async with web.browser() as browser:
+        asked = await browser.client.get("/", follow_redirects=False)
+        assert asked.headers["location"] == CALENDARS
+        came_back = await sign_in(browser, "usr_miriam")
+        assert came_back.headers["location"] == CALENDARS
+        cookie = next(line for line in came_back.headers.get_list("set-cookie") if line.startswith(SESSION_COOKIE))
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Max-Age=43200" in cookie
+        page = await browser.see(CALENDARS)
+        assert "Miriam Vogt" in page
+        assert "Bergpraxis Physiotherapie" in page
+
+
+async def test_the_session_id_is_new_at_each_sign_in_and_gone_after_sign_out(web: Web) -> None:
+    async with web.browser() as browser:
+        await sign_in(browser, "usr_miriam")
+        first = browser.client.cookies[SESSION_COOKIE]
+        await sign_in(browser, "usr_miriam")
+        second = browser.client.cookies[SESSION_COOKIE]
+        assert first != second
+        assert await web.parts.sessions.find(first) is None
+        signed_out = await browser.send("/signout", CALENDARS)
+        assert signed_out.headers["location"] == "/signed-out"
+        assert await web.parts.sessions.find(second) is None
+
+
+async def test_a_sign_in_that_another_browser_began_is_refused(web: Web) -> None:
+    async with web.browser() as mine, web.browser() as theirs:
+        to_provider = await mine.client.get("/signin")
+        back = await mine.client.post(to_provider.headers["location"], data={"user": "usr_miriam"})
+        page = await theirs.see(back.headers["location"], 400)
+        assert "expired or was begun in another browser" in page
+        await theirs.client.get("/signin")
+        page = await theirs.see(back.headers["location"], 403)
+        assert "could not be accepted" in page
+        assert SESSION_COOKIE not in theirs.client.cookies
+
+
+async def test_a_cancelled_sign_in_is_said_so(web: Web) -> None:
+    async with web.browser() as browser:
+        to_provider = await browser.client.get("/signin")
+        back = await browser.client.post(to_provider.headers["location"], data={"answer": "cancel"})
+        assert "The sign-in was cancelled." in await browser.see(back.headers["location"], 403)
+
+
+async def test_after_sign_in_only_our_own_pages_are_gone_to(web: Web) -> None:
+    for wanted, led_to in ((PROVIDERS, PROVIDERS), ("//evil.example", CALENDARS), ("https://evil.example/settings/x", CALENDARS)):
+        async with web.browser() as browser:
+            to_provider = await browser.client.get("/signin", params={"next": wanted})
+            back = await browser.client.post(to_provider.headers["location"], data={"user": "usr_miriam"})
+            assert (await browser.client.get(back.headers["location"])).headers["location"] == led_to
+
+
+async def test_a_member_may_look_but_not_change(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization)
+    calendar = await web.calendar(organization, connection)
+    async with web.browser(organization, may_change=False) as browser:
+        page = await browser.see(CALENDARS)
+        assert "Room 1" in page
+        assert "Only an administrator" in page
+        assert "Sync now" not in page
+        await browser.see(ADD, 403)
+        assert (await browser.send(f"{CALENDARS}/{calendar}/remove", CALENDARS)).status_code == 403
+        assert (await browser.api("DELETE", f"/calendars/{calendar}")).json()["title"] == "not-admin"
+    assert (await web.database.calendars.find_one({"_id": calendar}) or {})["state"] == "active"
+
+
+async def test_a_change_without_the_csrf_token_is_refused(web: Web, organization: str) -> None:
+    calendar = await web.calendar(organization, await web.auth.connect(organization))
+    async with web.browser(organization) as browser:
+        for path in (f"{CALENDARS}/{calendar}/remove", SYNC, "/connect/microsoft", "/signout"):
+            assert (await browser.client.post(path, data={"csrf": "wrong"})).status_code == 403
+        assert (await browser.client.delete(f"/api/v1/calendars/{calendar}")).json()["title"] == "csrf"
+
+
+async def begin_connect(browser: Browser) -> str:
+    """Presses Connect new → Microsoft; returns the state with which Microsoft would send the browser back."""
+    answer = await browser.send("/connect/microsoft", f"{ADD}/new")
+    assert answer.status_code == 200
+    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.text)
+    assert found
+    return parse_qs(urlsplit(unescape(found[1])).query)["state"][0]
+
+
+async def test_an_account_is_connected_labelled_and_its_calendars_are_saved(web: Web, organization: str) -> None:
+    async with web.browser(organization) as browser, reading(web.kafka, CalendarChanged) as messages:
+        assert "No calendar yet" in await browser.see(CALENDARS)
+        state = await begin_connect(browser)
+        page = await browser.see(f"/connect/microsoft/return?code=c&state={state}")
+        assert "It is connected." in page
+        assert "<dialog open" in page
+        connection = (await web.database.connections.find_one({"organization": organization}) or {})["_id"]
+        refused = await browser.send(f"{PROVIDERS}/{connection}/label", f"{PROVIDERS}/{connection}/label", label=" ", fresh="true")
+        assert refused.status_code == 422
+        assert "Give the account a label." in refused.text
+        labelled = await browser.send(
+            f"{PROVIDERS}/{connection}/label", f"{PROVIDERS}/{connection}/label", label="Front  desk", fresh="true"
+        )
+        assert labelled.headers["location"] == f"{ADD}/{connection}"
+        offer = await browser.see(f"{ADD}/{connection}")
+        boxes = re.findall(r'<input[^>]+name="calendar" value="([^"]+)"([^>]*)>', offer)
+        assert "Shared by" in offer
+        offered = [value for value, rest in boxes if "disabled" not in rest]
+        shared = [value for value, rest in boxes if "disabled" in rest]
+        assert len(offered) == 2
+        nothing = await browser.send(f"{ADD}/{connection}", f"{ADD}/{connection}")
+        assert "Choose at least one calendar." in nothing.text
+        forbidden = await browser.send(f"{ADD}/{connection}", f"{ADD}/{connection}", calendar=shared)
+        assert forbidden.status_code == 422
+        saved = await browser.send(f"{ADD}/{connection}", f"{ADD}/{connection}", calendar=offered)
+        assert saved.headers["location"] == CALENDARS
+        page = await browser.see(CALENDARS)
+        assert "2 calendars are monitored now." in page
+        assert page.count("Syncing…") == 2
+        assert "Front desk" in page
+        assert "Monitored already." in await browser.see(f"{ADD}/{connection}")
+        said = await messages.of(lambda message: message.organization == organization, 2)
+        assert {message.change for message in said} == {"added"}
+
+
+@pytest.mark.parametrize("ending", ["declined", "wrong-account", "admin-consent-needed", "no-mailbox", "microsoft-away"])
+async def test_a_connect_that_did_not_succeed_leads_back_with_a_sentence(web: Web, organization: str, ending: str) -> None:
+    async with web.browser(organization) as browser:
+        state = await begin_connect(browser)
+        web.auth.ending = ending
+        try:
+            page = await browser.see(f"/connect/microsoft/return?error=access_denied&state={state}")
+        finally:
+            web.auth.ending = "accepted"
+        assert f"It ended: {ending}." in page
+        assert "Connect new" in page
+    assert await web.database.connections.find_one({"organization": organization}) is None
+
+
+async def test_a_connect_belongs_to_its_browser_and_its_session(web: Web, organization: str) -> None:
+    async with web.browser(organization) as mine, web.browser(organization) as theirs:
+        state = await begin_connect(mine)
+        assert "did not begin the sign-in" in await theirs.see(f"/connect/microsoft/return?code=c&state={state}")
+        await begin_connect(theirs)
+        assert "It ended: mismatch." in await theirs.see(f"/connect/microsoft/return?code=c&state={state}")
+        assert "It ended: expired." in await theirs_again(theirs, state)
+
+
+async def theirs_again(browser: Browser, state: str) -> str:
+    await begin_connect(browser)
+    return await browser.see(f"/connect/microsoft/return?code=c&state={state}")
+
+
+async def test_while_auth_is_away_the_page_says_so_and_nothing_is_lost(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization, "Front desk")
+    async with web.browser(organization) as browser:
+        web.auth.down = True
+        try:
+            answer = await browser.send("/connect/microsoft", f"{ADD}/new")
+            assert answer.headers["location"] == ADD
+            assert "can’t be reached right now" in await browser.see(ADD)
+            page = await browser.see(f"{ADD}/{connection}", 503)
+            assert "can’t be reached right now" in page
+            assert "Try again" in page
+            renamed = await browser.send(f"{PROVIDERS}/{connection}/label", f"{PROVIDERS}/{connection}/rename", label="Desk")
+            assert renamed.status_code == 503
+            assert 'value="Desk"' in renamed.text
+        finally:
+            web.auth.down = False
+        await browser.see(f"{ADD}/{connection}")
+
+
+async def test_an_account_that_needs_its_owner_is_shown_as_such(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization, "Front desk", "needs-reconnect")
+    await web.calendar(organization, connection)
+    async with web.browser(organization) as browser:
+        assert "Needs reconnect" in await browser.see(CALENDARS)
+        assert "Reconnect" in await browser.see(PROVIDERS)
+        refused = await browser.api("POST", "/calendars", json={"connection": connection, "graph_ids": ["x"]})
+        assert (refused.status_code, refused.json()["title"]) == (409, "needs-reconnect")
+
+
+async def test_a_label_is_unique_within_the_organization(web: Web, organization: str) -> None:
+    await web.auth.connect(organization, "Front desk")
+    other = await web.auth.connect(organization, "Back office")
+    async with web.browser(organization) as browser:
+        taken = await browser.api("PATCH", f"/connections/{other}", json={"name": "FRONT DESK"})
+        assert (taken.status_code, taken.json()["title"]) == (422, "label-taken")
+        assert (await browser.api("PATCH", f"/connections/{other}", json={"name": "x" * 81})).json()["title"] == "label-too-long"
+        assert (await browser.api("PATCH", f"/connections/{other}", json={"name": "Office"})).json()["name"] == "Office"
+
+
+async def test_sync_now_asks_for_a_delta_round_and_the_row_shows_it(web: Web, organization: str) -> None:
+    calendar = await web.calendar(organization, await web.auth.connect(organization))
+    before = datetime.now(UTC) - timedelta(minutes=3)
+    state = {"_id": calendar, "organization": organization, "connection": "c", "state": "current"}
+    await web.database.sync_states.insert_one(state | {"last_round_at": before, "appointments": 1234})
+    async with web.browser(organization) as browser, reading(web.kafka, CalendarSyncRequested) as messages:
+        page = await browser.see(CALENDARS)
+        assert "Up to date" in page
+        assert "3 minutes ago" in page
+        assert "1,234" in page
+        assert 'hx-trigger="every 5s"' in page
+        await browser.send(f"{CALENDARS}/{calendar}/sync", CALENDARS)
+        said = await messages.of(lambda message: message.calendar == calendar)
+        assert (said[0].mode, said[0].reason) == ("delta", "manual")
+        page = await browser.see(CALENDARS)
+        assert "Syncing…" in page
+        assert 'hx-trigger="every 1s"' in page
+
+
+async def test_a_table_that_did_not_change_is_not_sent_again(web: Web, organization: str) -> None:
+    await web.calendar(organization, await web.auth.connect(organization))
+    async with web.browser(organization) as browser:
+        found = re.search(r'hx-get="([^"]+/rows\?seen=\w+)"', await browser.see(CALENDARS))
+        assert found
+        assert (await browser.client.get(found[1])).status_code == 204
+        await web.calendar(organization, "con_x", name="Room 2")
+        assert "Room 2" in (await browser.client.get(found[1])).text
+
+
+async def test_a_removed_calendar_leaves_the_page_is_announced_and_goes_when_nobody_needs_it(web: Web, organization: str) -> None:
+    calendar = await web.calendar(organization, await web.auth.connect(organization))
+    sync_state = {"_id": calendar, "organization": organization, "connection": "c", "state": "current"}
+    await web.database.sync_states.insert_one(sync_state)
+    async with web.browser(organization) as browser, reading(web.kafka, CalendarChanged) as messages:
+        assert "Take Attendara’s labels off" in await browser.see(f"{CALENDARS}/{calendar}/remove")
+        await browser.send(f"{CALENDARS}/{calendar}/remove", CALENDARS, remove_labels="true")
+        assert "Room 1</span>" not in await browser.see(CALENDARS)
+        said = await messages.of(lambda message: message.calendar == calendar)
+        assert said[-1].change == "removing"
+        assert (await browser.client.get(f"{CALENDARS}/{calendar}/remove")).status_code == 404
+    document = await web.database.calendars.find_one({"_id": calendar}) or {}
+    assert (document["state"], document["remove_labels"]) == ("removing", True)
+    long_ago = document["removing_at"] - timedelta(minutes=1)
+    await web.database.calendars.update_one({"_id": calendar}, {"$set": {"removing_at": long_ago}})
+    await web.parts.calendars.sweep()
+    assert await web.database.calendars.find_one({"_id": calendar})
+    await web.database.sync_states.delete_one({"_id": calendar})
+    await web.database.subscriptions.insert_one({"_id": f"sub_{calendar}", "calendar": calendar})
+    await web.parts.calendars.sweep()
+    assert await web.database.calendars.find_one({"_id": calendar})
+    await web.database.subscriptions.delete_one({"calendar": calendar})
+    await web.parts.calendars.sweep()
+    assert await web.database.calendars.find_one({"_id": calendar}) is None
+
+
+async def test_a_calendar_can_be_added_again_but_only_once_at_a_time(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization)
+    async with web.browser(organization) as browser:
+        offered = (await browser.client.get(f"/api/v1/connections/{connection}/calendars")).json()
+        graph_id = next(one["graph_id"] for one in offered if one["may_be_added"])
+        wish = {"connection": connection, "graph_ids": [graph_id]}
+        both = await asyncio.gather(*(browser.api("POST", "/calendars", json=wish) for _ in range(2)))
+        first = [added for answer in both for added in answer.json()["added"]]
+        assert len(first) == 1
+        assert (await browser.api("DELETE", f"/calendars/{first[0]}?remove_labels=false")).status_code == 202
+        again = await browser.api("POST", "/calendars", json=wish)
+        assert again.json()["added"] not in ([], first)
+
+
+async def test_a_connection_that_goes_takes_its_calendars_along(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization, "Front desk")
+    calendar = await web.calendar(organization, connection)
+    kept = await web.calendar(organization, await web.auth.connect(organization, "Other"))
+    async with web.browser(organization) as browser, speaking(web.kafka) as auth:
+        await browser.send(f"{PROVIDERS}/{connection}/remove", f"{PROVIDERS}/{connection}/remove", remove_labels="true")
+        assert "Removing" in await browser.see(PROVIDERS)
+        await auth.publish(ConnectionChanged(organization=organization, connection=connection, change="removing"))
+        await until(lambda: web.database.calendars.find_one({"_id": calendar, "state": "removing", "remove_labels": True}))
+    assert await web.database.calendars.find_one({"_id": kept, "state": "active"})
+
+
+async def test_another_organization_s_things_are_not_there(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization, "Front desk")
+    calendar = await web.calendar(organization, connection)
+    async with web.browser(f"{organization}_other") as browser:
+        assert "Room 1" not in await browser.see(CALENDARS)
+        for path in (f"{CALENDARS}/{calendar}/remove", f"{ADD}/{connection}", f"{PROVIDERS}/{connection}/rename"):
+            assert "isn’t there" in await browser.see(path, 404)
+        for method, path in (
+            ("POST", f"/calendars/{calendar}/sync"),
+            ("DELETE", f"/calendars/{calendar}"),
+            ("DELETE", f"/connections/{connection}"),
+            ("GET", f"/connections/{connection}/calendars"),
+        ):
+            answer = await browser.api(method, path)
+            assert (answer.status_code, answer.json()["title"]) == (404, "not-found")
+        assert (await browser.api("PATCH", f"/connections/{connection}", json={"name": "Mine"})).status_code == 404
+        assert (await browser.send(f"/connect/microsoft/{connection}", ADD)).status_code == 404
+
+
+async def test_sync_settings_are_saved_and_announced(web: Web, organization: str) -> None:
+    wish = {
+        "confirmed_category": "Comes",
+        "cancelled_category": "Stays away",
+        "prefix_policy": "no-attendees",
+        "confirmed_prefix": "[OK]",
+        "cancelled_prefix": "$name",
+    }
+    async with web.browser(organization) as browser, reading(web.kafka, SyncSettingsChanged) as messages:
+        assert "mails everyone who is invited" in await browser.see(SYNC)
+        assert (await browser.send(SYNC, SYNC, **wish)).headers["location"] == SYNC
+        assert "Sync settings are saved." in await browser.see(SYNC)
+        await messages.of(lambda message: message.organization == organization)
+        assert (await browser.client.get("/api/v1/sync-settings")).json() == wish
+        refused = await browser.send(SYNC, SYNC, **wish | {"cancelled_category": "comes"})
+        assert refused.status_code == 422
+        assert "need different names" in refused.text
+        put = await browser.api("PUT", "/sync-settings", json=wish | {"prefix_policy": "never"})
+        assert put.json()["prefix_policy"] == "never"
+        assert (await browser.api("PUT", "/sync-settings", json=wish | {"prefix_policy": "often"})).status_code == 422
+
+
+async def test_the_api_wants_a_session_and_describes_itself(web: Web) -> None:
+    async with web.browser() as browser:
+        answer = await browser.client.get("/api/v1/calendars")
+        assert (answer.status_code, answer.json()["title"]) == (401, "sign-in-needed")
+        assert answer.headers["content-type"] == "application/problem+json"
+        paths = (await browser.client.get("/api/v1/openapi.json")).json()["paths"]
+        assert "/api/v1/calendars/{calendar}/sync" in paths
+        assert all(path.startswith("/api/v1/") for path in paths)
+        assert (await browser.client.get("/api/v1/nowhere")).json()["title"] == "not-found"
+
+
+async def test_a_poll_without_a_session_sends_the_whole_page_to_sign_in(web: Web) -> None:
+    async with web.browser() as browser:
+        answer = await browser.client.get(f"{CALENDARS}/rows", headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/")
+
+
+async def test_every_answer_is_guarded_by_headers(web: Web, organization: str) -> None:
+    async with web.browser(organization) as browser:
+        for path in (CALENDARS, "/signed-out", "/nowhere", "/api/v1/session", "/static/settings.js", "/livez"):
+            headers = (await browser.client.get(path)).headers
+            assert "script-src 'self'" in headers["content-security-policy"]
+            assert "unsafe" not in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
+        assert "immutable" in (await browser.client.get("/static/settings.js")).headers["cache-control"]
+
+
+async def test_the_internal_door_announces_calendars_anew(web: Web, organization: str) -> None:
+    calendar = await web.calendar(organization, await web.auth.connect(organization))
+    async with web.browser() as browser, reading(web.kafka, CalendarChanged) as messages:
+        path = f"/internal/v1/announce?organization={organization}"
+        assert (await browser.client.post(path)).status_code == 401
+        answer = await browser.client.post(path, headers={"Authorization": "Bearer cli:test"})
+        assert answer.json() == {"announced": 1}
+        await messages.of(lambda message: message.calendar == calendar and message.change == "added")
+
+
+async def test_servers_that_are_away_give_a_page_with_a_sentence(web: Web, kafka: Kafka) -> None:
+    nowhere = settings_of("http://localhost:1", "http://localhost:1", "redis://localhost:1/0", kafka)
+    redis = Redis.from_url(nowhere.redis_url)
+    mongo: AsyncMongoClient[Document] = AsyncMongoClient("mongodb://localhost:1", serverSelectionTimeoutMS=200)
+    graph = Graph(nowhere.graph_url, httpx2.AsyncClient(), AccessTokens(httpx2.AsyncClient()))
+    auth = AuthDoor(httpx2.AsyncClient(base_url="http://localhost:1"))
+    app = create_app(nowhere, mongo["none"], redis, RecordedMessaging(), graph, auth, SignIn(nowhere, redis))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=nowhere.public_url) as client:
+        client.cookies.set(SESSION_COOKIE, "some")
+        page = await client.get(CALENDARS)
+        assert (page.status_code, "look up who is signed in" in page.text) == (503, True)
+        assert "Try again" in page.text
+        assert (await client.get("/signin")).status_code == 503
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        assert {"mongodb", "redis", "indexes"} <= set(ready.json())
+        assert (await client.get("/livez")).status_code == 200
+    await mongo.close()
+
+
+async def test_a_broker_that_is_away_refuses_sync_now_but_loses_no_removal(web: Web, organization: str) -> None:
+    calendar = await web.calendar(organization, await web.auth.connect(organization))
+    messaging = RecordedMessaging()
+    announcer = Announcer(web.database.calendars, messaging, message_of)
+    work = Calendars(web.database, announcer, messaging, web.parts.calendars.graph)
+    messaging.down = True
+    with pytest.raises(Exception, match="down"):
+        await work.request_sync(organization, calendar)
+    await work.remove(organization, calendar, remove_labels=False)
+    messaging.down = False
+    assert await announcer.announce({"_id": calendar}) == 1
+    assert messaging.of(CalendarChanged)[0].change == "removing"
