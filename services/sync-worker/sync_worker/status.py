@@ -23,8 +23,11 @@ class Statuses:
         if reported.occurred_at > now + AHEAD:
             raise Rejected("`occurred_at` lies in the future", reason="from-the-future")
         one = _named(reported)
+        at = reported.occurred_at
+        # MongoDB keeps milliseconds: of two different answers within the same one, that which arrives last counts.
+        tied: Document = {"status.occurred_at": at, "status.value": {"$ne": reported.status}}
         newer: Document = {
-            "$or": [{"status.occurred_at": None}, {"status.occurred_at": {"$lt": reported.occurred_at}}],
+            "$or": [{"status.occurred_at": None}, {"status.occurred_at": {"$lt": at}}, tied],
             "removed": None,
         }
         status = {"value": reported.status, "occurred_at": reported.occurred_at}
