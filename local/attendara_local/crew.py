@@ -1,5 +1,6 @@
 """Parts that are started, awaited, watched and stopped together."""
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,11 +31,21 @@ class Crew:
         self.parts: dict[str, Part] = {}
         self._logs, self._say, self._printer, self._limit = folder / "logs", say, printer, limit
         self._colours = get_colours()
+        self._killed: dict[str, Recipe] = {}
 
     def start(self, recipes: Sequence[Recipe]) -> None:
-        """Start these parts and wait until each is ready."""
+        """Start these parts, each with an empty log, and wait until each is ready."""
         for recipe in recipes:
-            part = Part(recipe, self._logs / f"{recipe.name}.log", self._printer, next(self._colours))
+            self._log(recipe).unlink(missing_ok=True)
+        self._start(recipes)
+
+    def restart(self, name: str) -> None:
+        """Start a part that was killed again; it writes on in its log."""
+        self._start([self._killed.pop(name)])
+
+    def _start(self, recipes: Sequence[Recipe]) -> None:
+        for recipe in recipes:
+            part = Part(recipe, self._log(recipe), self._printer, next(self._colours))
             self.parts[recipe.name] = part
             part.start()
             self._say(f"  {recipe.name:<16} waiting")
@@ -53,6 +64,13 @@ class Crew:
                     raise StackError(f"{part.name} is not ready after {passed:.0f} s ({wants}); see {part.log}")
             time.sleep(0.1)
 
+    def kill(self, name: str) -> None:
+        """End a part as a crash would; it is not missed until its `restart`."""
+        part = self.parts.pop(name)
+        self._killed[name] = part.recipe
+        part.send(signal.SIGKILL)
+        part.join(time.monotonic() + self._limit)
+
     def check(self) -> None:
         """Raise if a part has ended by itself."""
         for part in self.parts.values():
@@ -61,3 +79,6 @@ class Crew:
     def stop(self) -> None:
         """End every part."""
         stop(self.parts.values())
+
+    def _log(self, recipe: Recipe) -> Path:
+        return self._logs / f"{recipe.name}.log"

@@ -53,7 +53,7 @@ class Part:
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._out = self.log.open("wb")
+        self._out = self.log.open("ab")
         self._thread.start()
         self._began.wait()
 

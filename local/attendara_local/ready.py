@@ -15,17 +15,17 @@ PATIENCE = 2.0
 NOT_YET_INITIALIZED = 94
 
 
-def http_ready(port: int) -> Callable[[], str | None]:
-    """A service or the sandbox: GET /readyz answers 200."""
+def http_ready(port: int, path: str = "/readyz") -> Callable[[], str | None]:
+    """A service or the sandbox: GET /readyz (or `path`) answers 200."""
 
     def wants() -> str | None:
         connection = http.client.HTTPConnection("localhost", port, timeout=PATIENCE)
         try:
-            connection.request("GET", "/readyz")
+            connection.request("GET", path)
             answer = connection.getresponse()
-            return None if answer.status == 200 else f"/readyz says {answer.status} {answer.read(200).decode()}"
+            return None if answer.status == 200 else f"{path} says {answer.status} {answer.read(200).decode()}"
         except (OSError, http.client.HTTPException) as error:
-            return f"/readyz: {error}"
+            return f"{path}: {error}"
         finally:
             connection.close()
 

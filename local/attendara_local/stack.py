@@ -70,7 +70,7 @@ class Stack:
 
     def _start(self) -> None:
         own = servers.recipes(self.ports, self.folder, self.given)
-        sandbox, services = self._sandbox(), self._services()
+        sandbox, services = self.sandbox_recipes(), self.service_recipes()
         check_free([*own, *sandbox, *services])
         self.servers.start(own)
         self.command("topics")
@@ -79,13 +79,15 @@ class Stack:
         self.services.start(services)
         self.command("announce")
 
-    def _sandbox(self) -> list[Recipe]:
+    def sandbox_recipes(self) -> list[Recipe]:
+        """The sandbox, unless a Microsoft is given."""
         if not needs_sandbox(self.given):
             return []
         ports = {"SANDBOX_HTTP_PORT": self.ports.sandbox_http, "SANDBOX_HTTPS_PORT": self.ports.sandbox_https}
         return [self._recipe("sandbox", ports)]
 
-    def _services(self) -> list[Recipe]:
+    def service_recipes(self) -> list[Recipe]:
+        """The five services."""
         names = [name for name in _procfile() if name != "sandbox"]
         variables = {name: f"{name.upper().replace('-', '_')}_PORT" for name in names}
         ports = self.ports.environment()
