@@ -1,0 +1,68 @@
+"""Stands between clients and a server, so that their connections can be cut and refused while the server lives on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+CHUNK = 64 * 1024
+
+
+class Proxy:
+    """Listens on `port` and passes everything on to `target`, both on loopback."""
+
+    def __init__(self, port: int, target: int) -> None:
+        self._port, self._target = port, target
+        self._server: asyncio.Server | None = None
+        self._passing: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self._port)
+
+    async def cut(self) -> None:
+        """Drop every connection, and refuse others until `listen`."""
+        if self._server:
+            self._server.close()
+            self._server = None
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._passing.add(task)
+        try:
+            await self._both_ways(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass  # either side has gone, or we cut it
+        finally:
+            writer.transport.abort()
+            self._passing.discard(task)
+
+    async def _both_ways(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        ways = [asyncio.create_task(_copy(reader, back)), asyncio.create_task(_copy(there, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            back.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def proxied(port: int, target: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port, target)
+    await proxy.listen()
+    try:
+        yield proxy
+    finally:
+        await proxy.cut()
