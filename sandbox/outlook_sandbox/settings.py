@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     http_port: int = 8410
     https_port: int = 8411
     allow_other_hosts: bool = False
+    longest_view_days: int = Field(default=1825, ge=1, description="Graph's own limit; raise it to sync calendars of long ago")
     latency_ms: int = Field(default=0, ge=0, description="time that each Graph request takes longer")
 
     client_id: str = "5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11"

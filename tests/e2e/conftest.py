@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from attendara_local.ports import Ports
-from attendara_local.stack import Stack
 from playwright.async_api import Browser, Page
 
+from attendara_local.ports import Ports
+from attendara_local.stack import Stack
 from tests.e2e.otlp import Collector, collecting
 from tests.servers import ADDRESSES, Servers
 
@@ -34,6 +34,7 @@ def system(request: pytest.FixtureRequest, collector: Collector, tmp_path_factor
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collector.address}/v1/traces",
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "SYNC_WINDOW_PAST_DAYS": BACK_TO_1996,
+        "SANDBOX_LONGEST_VIEW_DAYS": "15000",
     }
     with Stack(Ports.free(), tmp_path_factory.mktemp("system"), given) as running:
         yield running

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import structlog
+from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
@@ -20,6 +21,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from common.settings import ServiceSettings
 
 TRACE_HEADERS = ("traceparent", "tracestate")
+
+OF_REQUESTS: TelemetryConfig = {"operation_spans": False, "logs": False, "auto_configure": False}
+"""For `FastAPI(telemetry=…)`: one span a request, and no exporters but ours."""
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("attendara")
@@ -52,8 +56,22 @@ def _export_traces(service: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=_resource(service))
+    provider.add_span_processor(_without_queries())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+
+
+def _without_queries() -> Any:
+    """FastAPI's spans carry the query as it came: there it is Graph's validationToken, or Microsoft's code and state."""
+    from opentelemetry.sdk.trace import Span as SdkSpan
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    class WithoutQueries(SpanProcessor):
+        def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+            if span.attributes and "url.query" in span.attributes:
+                span.set_attribute("url.query", "left out")
+
+    return WithoutQueries()
 
 
 def _export_metrics(service: str) -> None:

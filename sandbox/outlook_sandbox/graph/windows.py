@@ -1,11 +1,10 @@
-"""The time window of a calendar view: two instants, at most five years apart."""
+"""The time window of a calendar view: two instants, at most five years apart (a setting raises that)."""
 
 from datetime import UTC, datetime
 
 from outlook_sandbox.graph.errors import invalid_parameter
 from outlook_sandbox.graph.operations import Call
 
-MOST_DAYS = 1825
 EXCHANGE_YEARS = range(1601, 4501)
 
 
@@ -20,10 +19,11 @@ def read_window(call: Call) -> tuple[int, int]:
     end = _seconds(texts["enddatetime"], "EndDateTime")
     if end < start:
         raise invalid_parameter("The value of parameter 'EndDateTime' must not be before 'StartDateTime'.")
-    if end - start > MOST_DAYS * 86400:
+    most_days = call.sandbox.settings.longest_view_days
+    if end - start > most_days * 86400:
         raise invalid_parameter(
             "Your request can't be completed. The range between the start and end dates is greater than the allowed "
-            f"range. Maximum number of days: {MOST_DAYS}"
+            f"range. Maximum number of days: {most_days}"
         )
     return start, end
 

@@ -47,7 +47,7 @@ def create_app(
         async with messaging.running(), all_running([prepared, announcer, Periodic("forget", forget.sweep, 2.0)]):
             yield
 
-    app = FastAPI(title="auth", lifespan=lifespan)
+    app = FastAPI(title="auth", lifespan=lifespan, telemetry=telemetry.OF_REQUESTS)
     checks = {"mongodb": store.readiness_of(database), "redis": flows.readiness, "kafka": messaging.readiness}
     app.include_router(health_routes(checks | {"prepared": prepared.readiness, "token_keys": connections.keys_readiness}))
     doors = Doors(connect, Tokens(connections, microsoft), forget, connections, announcer)

@@ -50,7 +50,7 @@ def create_app(
             async with messaging.running(), all_running([announcer, runner, sweep]):
                 yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=telemetry.OF_REQUESTS)
     mongodb = store.readiness_of(database)
     app.include_router(health_routes({"mongodb": mongodb, "kafka": messaging.readiness} | dict(checks or {})))
     return app

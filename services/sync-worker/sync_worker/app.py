@@ -64,7 +64,7 @@ def create_app(settings: Settings, database: Database, graph: Graph, messaging: 
         async with graph, all_running(parts):
             yield
 
-    app = FastAPI(title="sync-worker", lifespan=lifespan)
+    app = FastAPI(title="sync-worker", lifespan=lifespan, telemetry=telemetry.OF_REQUESTS)
     answer_with_problems(app, AWAY)
     app.include_router(
         health_routes({"kafka": messaging.readiness, "mongodb": readiness_of(database), "indexes": indexes.readiness})

@@ -21,7 +21,7 @@ def create_app(messaging: Messaging, client_states: ClientStates, clock: Clock) 
         async with messaging.running():
             yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry={"tracing": False})
     app.router.routes += [
         graph_route("/graph/notifications", NotificationReader(client_states, clock), messaging),
         graph_route("/graph/lifecycle", LifecycleReader(client_states, clock), messaging),
