@@ -1,12 +1,14 @@
 """The way to Microsoft and back."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from common.errors import AttendaraError
+from common.errors import AttendaraError, Rejected
 from settings_web.connect import ADD_CALENDAR, PROVIDERS, notice_of, own_page
 from settings_web.pages.again import again
-from settings_web.parts import Changing, HasParts, Looking, Parts
+from settings_web.parts import Changing, HasParts, Parts, SignInNeeded, session
 from settings_web.sessions import Notice, Session
 from settings_web.view import sentence_of
 
@@ -27,8 +29,17 @@ async def reconnect(request: Request, parts: HasParts, session: Changing, connec
     return await _to_microsoft(request, parts, session, PROVIDERS, found.id)
 
 
+async def _returning(request: Request) -> Session:
+    """Sent to the sign-in page, a person would never read what became of their way to Microsoft."""
+    try:
+        return await session(request)
+    except SignInNeeded:
+        sentence = "You are no longer signed in to Attendara, so no Microsoft account was connected. Sign in, and begin again."
+        raise Rejected(sentence, status=401, reason="signin-lost") from None
+
+
 @routes.get("/connect/microsoft/return")
-async def back(request: Request, parts: HasParts, session: Looking) -> Response:
+async def back(request: Request, parts: HasParts, session: Annotated[Session, Depends(_returning)]) -> Response:
     try:
         finished = await parts.connecting.finish(session, request.cookies.get(FLOW_COOKIE), dict(request.query_params))
     except AttendaraError as error:
