@@ -48,12 +48,9 @@ class Outlook:
 
     async def listed(self) -> dict[str, Standing]:
         """Every event of the calendar by its id."""
-        now = datetime.now(UTC)
-        window = {
-            "startDateTime": _stamp(now - timedelta(days=1)),
-            "endDateTime": _stamp(now + timedelta(days=300)),
-            "$top": "1000",
-        }
+        today = datetime.now(UTC)
+        days = {"startDateTime": today - timedelta(days=1), "endDateTime": today + timedelta(days=300)}
+        window = {name: f"{day:%Y-%m-%dT%H:%M:%SZ}" for name, day in days.items()} | {"$top": "1000"}
         page = await self._ask("GET", f"/me/calendars/{self.calendar}/calendarView", params=window)
         assert "@odata.nextLink" not in page
         return {event["id"]: _standing(event) for event in page["value"]}

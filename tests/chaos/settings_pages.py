@@ -21,9 +21,9 @@ class SettingsPages:
     http: httpx2.AsyncClient
     csrf: str = ""
 
-    async def sign_in(self) -> None:
+    async def sign_in(self, user: str = ADMIN) -> None:
         to_provider = await self.http.get("/signin")
-        back = await self.http.post(to_provider.headers["location"], data={"user": ADMIN})
+        back = await self.http.post(to_provider.headers["location"], data={"user": user})
         done = await self.http.get(back.headers["location"])
         assert done.status_code == 303, done.text
         self.csrf = (await self.ask("GET", "/api/v1/session"))["csrf"]

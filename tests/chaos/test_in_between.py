@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.chaos.busy import busy
+from tests.chaos.settings_pages import settings_pages
 from tests.chaos.system import SERVICES, System, cut, killed, paused, running_system
+from tests.consent import give_consent
 
 AWHILE = 8.0
 """Seconds that a server is away: longer than any client's session with it."""
@@ -97,4 +99,29 @@ async def test_a_mongodb_that_crashes_delays_changes_and_answers_and_loses_none(
         assert await system.notify() == 202
 
     await system.settled()
+    await system.ready()
+
+
+async def test_a_redis_that_crashes_loses_sign_ins_politely_and_nothing_else(system: System, events: list[str]) -> None:
+    async with settings_pages(system.stack.settings_url) as pages:
+        await pages.sign_in()
+        from_microsoft = await give_consent(await pages.begin_connect(), "anna.keller@bergpraxis.example")
+
+        async with killed(system.stack.servers, "redis"):
+            await change(system, events)
+            await system.not_ready("auth", "redis")
+            page = await pages.http.get("/settings/calendars")
+            assert (page.status_code, "can’t look up who is signed in" in page.text) == (503, True), page.text
+            await system.settled()
+
+        back = await pages.http.get("/connect/microsoft/return", params=from_microsoft)
+        assert (back.status_code, "no Microsoft account was connected" in back.text) == (401, True), back.text
+        page = await pages.http.get("/settings/calendars")
+        assert (page.status_code, page.headers["location"]) == (303, "/signin?next=/settings/calendars")
+
+        await pages.sign_in()
+        back = await pages.http.get("/connect/microsoft/return", params=from_microsoft)
+        page = await pages.http.get(back.headers["location"])
+        assert "Begin again; the sign-in has to be finished within ten minutes." in page.text
+        assert [one["id"] for one in await pages.ask("GET", "/api/v1/connections")] == [system.connection]
     await system.ready()
