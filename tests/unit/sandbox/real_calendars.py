@@ -1,9 +1,9 @@
 """The calendars that come with recurring_ical_events, what that library finds in them, and which Outlook can't hold."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import icalendar
 import recurring_ical_events
@@ -37,6 +37,34 @@ def expected(content: bytes, year: int) -> Counter[Occurrence]:
     query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
     found: Any = query.between(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
     return Counter((_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), str(one.get("SUMMARY", ""))) for one in found)
+
+
+class Shown(NamedTuple):
+    """An occurrence as a calendar shows it to others; of an all-day one the dates count, of a private one only the times."""
+
+    start: date
+    end: date
+    title: str | None
+    private: bool
+    called_off: bool
+
+
+def shown_between(content: bytes, start: datetime, end: datetime) -> Counter[Shown]:
+    """What recurring_ical_events finds in a window."""
+    query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
+    found: Any = query.between(start - timedelta(days=2), end + timedelta(days=2))  # what touches the edges is decided below
+    return Counter(_shown(one) for one in found if _touches(_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), start, end))
+
+
+def _touches(begins: datetime, ends: datetime, start: datetime, end: datetime) -> bool:
+    return begins < end and (ends > start or begins == ends == start)
+
+
+def _shown(one: Any) -> Shown:
+    private = str(one.get("CLASS", "")).upper() in ("PRIVATE", "CONFIDENTIAL")
+    start, end = (_instant(value) if isinstance(value, datetime) else value for value in (one["DTSTART"].dt, one["DTEND"].dt))
+    title = None if private else str(one.get("SUMMARY", ""))
+    return Shown(start, end, title, private, str(one.get("STATUS", "")).upper() == "CANCELLED")
 
 
 def years(content: bytes) -> list[int]:
