@@ -41,7 +41,7 @@ class Database:
             return {}
         self.flush()
         with self._writing:
-            rows = self._connection.execute("SELECT id, document FROM documents WHERE kind = ?", (kind,)).fetchall()
+            rows = self._connection.execute("SELECT id, document FROM documents WHERE kind = ? ORDER BY rowid", (kind,)).fetchall()
         return {identifier: msgspec.json.decode(document) for identifier, document in rows}
 
     def put(self, kind: str, identifier: str, document: object) -> None:
@@ -70,7 +70,11 @@ class Database:
             gone = [key for key, document in pending.items() if document is None]
             kept = [(*key, document) for key, document in pending.items() if document is not None]
             self._connection.executemany("DELETE FROM documents WHERE kind = ? AND id = ?", gone)
-            self._connection.executemany("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", kept)
+            self._connection.executemany(
+                # Not REPLACE, which would move a changed document to the end: documents come back in their first order.
+                "INSERT INTO documents VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document",
+                kept,
+            )
             self._connection.commit()
 
     def close(self) -> None:
