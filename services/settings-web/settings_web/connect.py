@@ -3,6 +3,7 @@
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Literal
 
 from settings_web.auth_door import AuthDoor, Finished, Outcome
 from settings_web.sessions import Notice, Session, hashed
@@ -70,6 +71,6 @@ def own_page(path: str | None, otherwise: str = ADD_CALENDAR) -> str:
 def notice_of(finished: Finished) -> Notice:
     if finished.outcome == "accepted":
         return Notice(kind="success", text=finished.message or "The Microsoft account is connected.")
-    kind = "warning" if finished.outcome in ("declined", "expired", "mismatch") else "danger"
+    kind: Literal["warning", "danger"] = "warning" if finished.outcome in ("declined", "expired", "mismatch") else "danger"
     text = finished.message or "The Microsoft account was not connected."
-    return Notice(kind=kind, text=text, next_step=NEXT_STEPS[finished.outcome])  # type: ignore[arg-type]
+    return Notice(kind=kind, text=text, next_step=NEXT_STEPS[finished.outcome])

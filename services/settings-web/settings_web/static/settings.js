@@ -13,7 +13,7 @@ function show(dialog) {
 
 document.querySelectorAll("#dialog > dialog").forEach((dialog) => {
   const away = dialog.querySelector("[data-close]");
-  dialog.dataset.page = away ? away.href : "/settings/providers";
+  dialog.dataset.page = away ? away.form.action : "/settings/providers";
   show(dialog);
 });
 
