@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from common.messages import AppointmentStatusReported, OutlookEvent
 from common.store import Database
 from outlook_sandbox import seed
-from tests.integration.world import Worker, World, worker, world_in
+from tests.integration.world import Worker, World, parked_by, worker, world_in
 from tests.servers import Kafka, Servers
 from tests.serving import until
 from tests.unit.sandbox.graph_client import weekly
@@ -102,6 +103,16 @@ async def test_an_event_that_left_the_window_is_not_declared_removed(here: World
     await here.notify(calendar)
     [said] = await here.said("updated")
     assert (said["start"], said["removed"]) == ("2029-01-10T09:00:00Z", False)
+
+
+async def test_an_event_of_many_years_that_left_the_window_is_not_declared_removed(here: World) -> None:
+    made = await here.outlook.create(subject="Lease of the practice")
+    calendar = await here.add_calendar()
+    start, end = ({"dateTime": f"{year}-01-10T09:00:00", "timeZone": "UTC"} for year in (2012, 2022))
+    await here.outlook.patch(made["id"], {"start": start, "end": end})
+    await here.notify(calendar)
+    [said] = await here.said("updated")
+    assert (said["start"], said["end"], said["removed"]) == ("2012-01-10T09:00:00Z", "2022-01-10T09:00:00Z", False)
 
 
 async def test_an_event_that_moves_to_another_monitored_calendar_keeps_its_appointment(here: World) -> None:
@@ -220,6 +231,42 @@ async def test_an_older_answer_is_ignored(here: World) -> None:
     await here.report(appointment["_id"], "pending", here.clock())
     await here.said("label-written", count=2)
     assert [one["status"]["value"] for one in here.published if one["kind"] == "label-written"] == ["confirmed", "pending"]
+
+
+async def test_an_answer_on_an_event_that_is_not_known_yet_waits_for_it(here: World) -> None:
+    calendar = await here.add_calendar()
+    made = await here.outlook.create(subject="Massage")
+    event = OutlookEvent(connection=here.connection, id=here.immutable(made["id"]))
+    await here.messaging.publish(
+        AppointmentStatusReported(organization=here.organization, event=event, status="confirmed", occurred_at=here.clock())
+    )
+    await until(lambda: here.database.waiting_statuses.find_one(here.mine))
+    await here.notify(calendar)
+    await here.said("label-written")
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == [CONFIRMED]
+    assert await here.database.waiting_statuses.find_one(here.mine) is None
+
+
+async def test_an_answer_that_names_nothing_we_know_is_parked_with_its_reason(here: World, topics: Kafka) -> None:
+    async with parked_by(topics, "sync-worker") as parked:
+        await here.report("apt_unknown", "confirmed")
+        record = await until(lambda: next((one for one in parked if here.organization.encode() in one.value), None))
+    headers = dict(record.headers)
+    assert headers["x-reason"].startswith(b"unknown-appointment")
+    assert headers["x-origin"].startswith(b"appointment.status-reported.v1/")
+
+
+async def test_another_organizations_appointment_looks_unknown(here: World) -> None:
+    await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    said = AppointmentStatusReported(
+        organization="org_other", appointment=appointment["_id"], status="confirmed", occurred_at=here.clock()
+    )
+    await here.messaging.publish(said)
+    await here.report(appointment["_id"], "cancelled")
+    [written] = await here.said("label-written")
+    assert written["status"]["value"] == "cancelled"
 
 
 async def test_a_refused_label_is_announced_as_failed(here: World) -> None:

@@ -6,7 +6,7 @@ One `Worker` serves a whole module; each test gets a `World` of its own in it: a
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,10 @@ from common.graph import Graph as GraphClient
 from common.graph.client import GateTransport, make_redis
 from common.ids import new_id
 from common.mailbox_gate import MailboxGate
-from common.messages import AppointmentStatusReported, CalendarChanged, NotificationReceived
+from common.messages import AppointmentChanged, AppointmentStatusReported, CalendarChanged, NotificationReceived, parked_topic
 from common.messaging import Messaging, make_messaging
 from common.store import AWAY, Database, Document
+from common.tasks import end
 from outlook_sandbox.accounts import new_account
 from outlook_sandbox.app import create_app as create_sandbox
 from outlook_sandbox.app import make_sandbox
@@ -65,6 +66,10 @@ class Worker:
     clock: Clock
     tokens: dict[str, str] = field(default_factory=dict)
     published: list[Document] = field(default_factory=list)
+
+    def hear(self, record: Any) -> None:
+        if record.value:
+            self.published.append(json.loads(record.value))
 
 
 @dataclass
@@ -161,12 +166,17 @@ class World:
 
         await until(quiet)
 
+    def immutable(self, event: str) -> str:
+        """The id that stays, for the one that `outlook` was given."""
+        found = self.outlook.mailbox.find(event)
+        assert found is not None
+        return found.id
+
     def move(self, event: str, calendar: str) -> None:
         """As a person moves an event to another calendar in Outlook."""
-        mailbox = self.outlook.mailbox
-        found = mailbox.find(event)
+        found = self.outlook.mailbox.find(event)
         assert found is not None
-        mailbox.move(found, calendar)
+        self.outlook.mailbox.move(found, calendar)
 
     def requests(self, method: str, part: str) -> list[int]:
         """The statuses of this account's requests, oldest first."""
@@ -208,7 +218,8 @@ async def worker(database: Database, redis_url: str, kafka: Kafka, **given: Any)
         sandbox, url = await _sandbox(stack)
         made = Worker(database, messaging, sandbox, url, Clock(NOON))
         app = create_app(settings, database, _graph_client(settings, made), messaging, made.clock)
-        await stack.enter_async_context(_listening(settings, made.published))
+        changed = AppointmentChanged.topic.name
+        await stack.enter_async_context(reading(changed, kafka.bootstrap_servers, made.hear))
         await stack.enter_async_context(serving(lambda _: app))
         await until(lambda: messaging.started, 60)
         yield made
@@ -253,24 +264,26 @@ def _graph_client(settings: Settings, worker: Worker) -> GraphClient:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, published: list[Document]) -> AsyncIterator[None]:
-    """Another service's reader of `appointment.changed`."""
-    consumer = AIOKafkaConsumer(
-        "appointment.changed.v1",
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        fetch_max_wait_ms=settings.kafka_fetch_max_wait_ms,
-        auto_offset_reset="earliest",
-    )
+async def reading(topic: str, bootstrap_servers: str, sink: Callable[[Any], None]) -> AsyncIterator[None]:
+    """Hands every record of a topic, from its beginning, to `sink`."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=50, auto_offset_reset="earliest")
 
     async def read() -> None:
         async for record in consumer:
-            if record.value:
-                published.append(json.loads(record.value))
+            sink(record)
 
     await consumer.start()
-    reading = asyncio.create_task(read())
+    task = asyncio.create_task(read())
     try:
         yield
     finally:
-        reading.cancel()
+        await end(task)
         await consumer.stop()
+
+
+@asynccontextmanager
+async def parked_by(kafka: Kafka, service: str) -> AsyncIterator[list[Any]]:
+    """What a service couldn't handle, as it comes."""
+    parked: list[Any] = []
+    async with reading(parked_topic(service).name, kafka.bootstrap_servers, parked.append):
+        yield parked

@@ -27,6 +27,7 @@ from common import telemetry
 from common.errors import AttendaraError, Permanent, Rejected, Transient
 from common.messages import Message, parked_topic
 from common.settings import ServiceSettings
+from common.tasks import end
 
 log = structlog.get_logger()
 
@@ -119,6 +120,12 @@ class Messaging:
         }
         await self.broker.publish(record.value or b"", parked_topic(self.service).name, key=record.key, headers=headers)
 
+    async def park_late(self, message: Message, reason: str) -> None:
+        """Parks a message that was taken, waited for something, and waited in vain."""
+        headers = envelope(message.topic.name, self.service) | {"x-reason": reason[:500], "x-attempts": "1"}
+        key = message.key.encode() if message.key else None
+        await self.broker.publish(_encode(message), parked_topic(self.service).name, key=key, headers=headers)
+
     async def readiness(self) -> str | None:
         if self.braked:
             return f"paused after errors in a row: {', '.join(sorted(self.braked))}"
@@ -133,9 +140,7 @@ class Messaging:
         try:
             yield
         finally:
-            connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await connecting
+            await end(connecting)
             await self.broker.stop()
 
     async def _connect(self) -> None:

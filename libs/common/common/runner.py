@@ -15,6 +15,7 @@ import structlog
 from common import telemetry
 from common.errors import AttendaraError
 from common.marks import Claim, Marks
+from common.tasks import end
 
 log = structlog.get_logger()
 
@@ -49,9 +50,7 @@ class Runner:
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -139,9 +138,7 @@ class Periodic:
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
 
 @dataclass
@@ -162,9 +159,7 @@ class Once:
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def _try(self) -> None:
         while not self.done:

@@ -7,6 +7,7 @@
 | `sync_settings` | an organization's label names and prefix policy | settings-web |
 | `sync_states` | a calendar's delta link, rounds and marks; and one counter of rounds per connection | sync-worker |
 | `appointments` | one occurrence of an event, with status and label | sync-worker |
+| `waiting_statuses` | a customer's answer on an event that isn't known yet | sync-worker |
 | `subscriptions` | Graph's subscription for a calendar | renewer |
 
 The structs below are what other services may read; the writer's documents may hold more. Instants are UTC.

@@ -10,6 +10,7 @@ from common import telemetry
 from common.announce import Announcer, announce_door
 from common.graph import Graph, make_graph
 from common.health import health_routes
+from common.marks import Marks
 from common.messaging import Messaging, make_messaging
 from common.runner import Clock, Once, Periodic, Runner, all_running, utc_now
 from common.store import AWAY, Database, make_client, readiness_of
@@ -34,20 +35,24 @@ def create_app(settings: Settings, database: Database, graph: Graph, messaging: 
     labels = Labels(database, graph, announcer)
     removal = Removal(database, states, appointments, labels)
     checks = Checks(database, graph, states, appointments)
+    waiting = Marks(database.waiting_statuses, "mark")
+    statuses = Statuses(appointments, states, database.waiting_statuses, waiting, messaging)
     runners = [
         Runner("delta round", states.marks.delta, saying_why(states, rounds.delta), settings.short_rounds_at_once, clock),
         Runner("full round", states.marks.full, saying_why(states, rounds.full), settings.long_rounds_at_once, clock),
         Runner("check suspects", states.marks.checks, checks.run, settings.long_rounds_at_once, clock),
         Runner("label", appointments.labels, labels.write, settings.labels_at_once, clock),
+        Runner("waiting status", waiting, statuses.look_again, 2, clock),
         Runner("calendar removal", states.marks.closing, removal.finish, settings.long_rounds_at_once, clock),
     ]
-    handlers = Handlers(database, states, Statuses(appointments), removal, {runner.name: runner for runner in runners}, clock)
+    handlers = Handlers(database, states, statuses, removal, {runner.name: runner for runner in runners}, clock)
     handlers.subscribe(messaging)
     schedule = Schedule(database, states, handlers, timedelta(minutes=settings.safety_round_minutes), clock)
 
     async def create_indexes() -> None:
         await states.create_indexes()
         await appointments.create_indexes()
+        await waiting.create_index()
 
     indexes = Once("make indexes", create_indexes)
     parts = [

@@ -30,6 +30,9 @@ AT_ONCE = 100
 APART = timedelta(seconds=2)
 """How long after the first 404 the second is asked for: right after a change Graph may answer from an older copy."""
 
+LOOKED_AT = timedelta(days=2)
+"""Of a longer event only its beginning is listed: Graph lists five years at most, and two days hold midnight of any zone."""
+
 Fate = Literal["deleted", "moved-away"]
 
 
@@ -118,7 +121,8 @@ async def _listed(mailbox: Mailbox, graph_calendar: str, event: Event) -> Event 
     """The event as the calendar's own listing has it; a master is never listed."""
     if event.start is None or event.end is None or event.type == "seriesMaster":
         return None
-    start, end = event.start.instant, event.end.instant + timedelta(minutes=1)
+    start = event.start.instant
+    end = min(event.end.instant + timedelta(minutes=1), start + LOOKED_AT)
     async for item in mailbox.calendar_view(graph_calendar, start, end):
         if item.id == event.id:
             return item
