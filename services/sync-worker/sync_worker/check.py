@@ -2,7 +2,8 @@
 
 Each suspect's event is asked for. 404 twice, seconds apart, is gone. 200 is looked up in a plain listing of the
 calendar over the times that the answer gave: listed means it is still here and is stored like any item; not listed
-means that it left this calendar. (FACTS, section 4: a tombstone may name an event that merely left the window.)
+means that it left this calendar. A tombstone may name an event that merely left
+the window: https://learn.microsoft.com/graph/delta-query-events.
 """
 
 from collections.abc import Sequence

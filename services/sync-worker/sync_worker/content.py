@@ -98,7 +98,7 @@ def outlook_of(event: Event) -> dict[str, Any]:
 
 
 def over_master(master: Event, occurrence: Event) -> Event:
-    """Delta's occurrences carry only id, type and times (FACTS, section 4); the rest is their master's."""
+    """Delta's occurrences carry only id, type and times (docs/decisions.md); the rest is their master's."""
     return msgspec.structs.replace(
         master,
         id=occurrence.id,
