@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from attendara_cli.announce import announce_again
+from attendara_cli.schema import schema_of
 from attendara_cli.settings import Settings
 from attendara_cli.topics import create_topics
 
@@ -26,6 +27,12 @@ def announce(organization: Annotated[str | None, typer.Option(help="Only what be
     """Have everything announced again, for readers of our topics that lost what they had."""
     for service, count in asyncio.run(announce_again(Settings(), organization)).items():
         typer.echo(f"{service}: {count} announced again")
+
+
+@app.command()
+def schema(topic: Annotated[str, typer.Argument(help="For example appointment.changed.v1")]) -> None:
+    """Print a topic's JSON Schema."""
+    typer.echo(schema_of(topic))
 
 
 if __name__ == "__main__":
