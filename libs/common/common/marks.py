@@ -21,6 +21,8 @@ from common.store import Collection, Document
 
 LONGEST_WAIT = timedelta(minutes=15)
 KEPT_TRACES = 16
+LEASE = timedelta(seconds=15)
+"""Runners extend it while they work: this is how long the work of a crashed one waits."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,12 @@ class Marks:
     `rest`: how long after one piece of work the next of the same document waits, so that a burst stays few pieces.
     """
 
-    def __init__(
-        self, collection: Collection, path: str, *, lease: timedelta = timedelta(seconds=60), rest: timedelta = timedelta(0)
-    ) -> None:
+    def __init__(self, collection: Collection, path: str, *, lease: timedelta = LEASE, rest: timedelta = timedelta(0)) -> None:
         self._rest = rest
         self._done_at = f"{path}_done_at"
         self._collection = collection
         self._path = path
-        self._lease = lease
+        self.lease = lease
 
     async def create_index(self) -> None:
         """Only marked documents are in it: finding what is due costs the same however many aren't marked."""
@@ -84,7 +84,7 @@ class Marks:
         lease = str(ULID())
         document = await self._collection.find_one_and_update(
             {f"{self._path}.due_at": {"$lte": now}},
-            {"$set": {f"{self._path}.due_at": now + self._lease, f"{self._path}.lease": lease}},
+            {"$set": {f"{self._path}.due_at": now + self.lease, f"{self._path}.lease": lease}},
             sort=[(f"{self._path}.due_at", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
@@ -94,8 +94,8 @@ class Marks:
         return Claim(document, mark["wanted_at"], lease, mark.get("attempts", 0), mark.get("traces", []))
 
     async def extend(self, claim: Claim, now: datetime) -> bool:
-        """Keeps the lease of long work; False when somebody else has taken the work over."""
-        changed = await self._collection.update_one(self._ours(claim), {"$set": {f"{self._path}.due_at": now + self._lease}})
+        """Keeps the lease; False when somebody else has taken the work over."""
+        changed = await self._collection.update_one(self._ours(claim), {"$set": {f"{self._path}.due_at": now + self.lease}})
         return changed.matched_count == 1
 
     async def done(self, claim: Claim, now: datetime, *, again_at: datetime | None = None) -> None:

@@ -79,11 +79,29 @@ class Runner:
             parent, *links = claim.traces or [{}]
             attributes: dict[str, str | int | bool] = {"attendara.id": str(claim.id), "attendara.attempt": claim.attempts + 1}
             with telemetry.span(self.name, parent=parent, links=links, attributes=attributes):
-                await self._try(claim)
+                async with self._kept(claim):
+                    await self._try(claim)
         except Exception as error:  # the mark could not even be settled: its lease brings it back
             log.warning("work left to its lease", runner=self.name, id=claim.id, error=repr(error)[:200])
         finally:
             free.release()
+
+    @asynccontextmanager
+    async def _kept(self, claim: Claim) -> AsyncIterator[None]:
+        """The lease lasts as long as the work, and little longer than this process."""
+        task = asyncio.create_task(self._extend(claim), name=f"{self.name} lease {claim.id}")
+        try:
+            yield
+        finally:
+            await end(task)
+
+    async def _extend(self, claim: Claim) -> None:
+        while True:
+            await asyncio.sleep(self.marks.lease.total_seconds() / 3)
+            try:
+                await self.marks.extend(claim, self.clock())
+            except Exception as error:
+                log.warning("lease not extended", runner=self.name, id=claim.id, error=repr(error)[:200])
 
     async def _try(self, claim: Claim) -> None:
         try:

@@ -4,7 +4,7 @@ Every write of a piece of work applies only while its lease is ours; handlers wr
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -16,9 +16,6 @@ from common.ids import new_id
 from common.marks import Claim, Marks
 from common.messages import CalendarChanged, LifecycleReceived
 from common.store import Calendar, Collection, Database, Document, Subscription
-
-LEASE = timedelta(minutes=3)
-"""Longer than a create may take: Graph's handshake, its patience and the gate's."""
 
 
 class Held(Subscription, frozen=True, kw_only=True):
@@ -38,7 +35,7 @@ class Held(Subscription, frozen=True, kw_only=True):
 class Subscriptions:
     def __init__(self, database: Database) -> None:
         self.collection: Collection = database.subscriptions
-        self.marks = Marks(self.collection, "work", lease=LEASE)
+        self.marks = Marks(self.collection, "work")
         self._prepared = False
 
     async def prepare(self) -> None:

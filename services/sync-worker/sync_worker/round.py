@@ -63,7 +63,6 @@ class Rounds:
             if page.delta_link:
                 return
             link = after
-            await self.states.marks.delta.extend(claim, reader.now)
         raise Refused("a delta chain doesn't end", reason="endless-chain")
 
     async def full(self, claim: Claim, now: datetime) -> None:
@@ -106,7 +105,6 @@ class Rounds:
             moved = {"chain.link": link, **{f"chain.{name}": value for name, value in progress.items()}, "progress": progress}
             if not await self.states.update(claim.id, {"$set": moved}, **{"chain.number": chain["number"]}):
                 return None
-            await self.states.marks.full.extend(claim, reader.now)
         raise Refused("a delta chain doesn't end", reason="endless-chain")
 
     async def _close_chain(self, reader: "_Reader", chain: Document, delta_link: str) -> None:

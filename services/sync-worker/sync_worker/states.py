@@ -24,7 +24,7 @@ OPEN: Document = {"state": {"$in": ["first", "current"]}}
 
 @dataclass(frozen=True)
 class Marked:
-    """The marks of a sync state. Full rounds keep a longer lease: one of their pages may be slow."""
+    """The marks of a sync state."""
 
     delta: Marks
     full: Marks
@@ -101,11 +101,10 @@ def saying_why(states: States, work: Work) -> Work:
 
 def make_states(database: Database) -> States:
     states = database.sync_states
-    long = timedelta(minutes=3)
     marked = Marked(
         delta=Marks(states, "delta", rest=REST),
-        full=Marks(states, "full", lease=long),
+        full=Marks(states, "full"),
         checks=Marks(states, "checks"),
-        closing=Marks(states, "closing", lease=long),
+        closing=Marks(states, "closing"),
     )
     return States(states, marked)
