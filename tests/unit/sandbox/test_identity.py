@@ -418,6 +418,7 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
     """The identity platform behind TLS on a free port, with a certificate of its own authority."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
+        door.listen()  # so that a client that is faster than the server's thread waits for it
         port = door.getsockname()[1]
         authority = trustme.CA()
         authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
