@@ -4,6 +4,8 @@ Best effort: a label needs no master category, only its dot does. One that exist
 Source: https://learn.microsoft.com/graph/api/resources/outlookcategory (preset4 is green, preset0 red).
 """
 
+from contextlib import suppress
+
 import structlog
 
 from common.errors import Conflict, Refused
@@ -21,6 +23,7 @@ async def ensure_categories(mailbox: Mailbox, settings: SyncSettings) -> None:
         present = {category.display_name.casefold() for category in await mailbox.master_categories()}
         for name, color in wanted.items():
             if name.casefold() not in present:
-                await mailbox.create_master_category(name, color)
+                with suppress(Conflict):  # another calendar's first round made it in between
+                    await mailbox.create_master_category(name, color)
     except (Refused, Conflict) as error:
         log.warning("categories without colour", reason=error.reason, error=str(error))
