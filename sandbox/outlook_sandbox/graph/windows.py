@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from outlook_sandbox.graph.errors import invalid_parameter
+from outlook_sandbox.graph.errors import GraphError, invalid_parameter
 from outlook_sandbox.graph.operations import Call
 
 EXCHANGE_YEARS = range(1601, 4501)
@@ -21,9 +21,11 @@ def read_window(call: Call) -> tuple[int, int]:
         raise invalid_parameter("The value of parameter 'EndDateTime' must not be before 'StartDateTime'.")
     most_days = call.sandbox.settings.longest_view_days
     if end - start > most_days * 86400:
-        raise invalid_parameter(
+        raise GraphError(
+            400,
+            "ErrorInvalidRequest",
             "Your request can't be completed. The range between the start and end dates is greater than the allowed "
-            f"range. Maximum number of days: {most_days}"
+            f"range. Maximum number of days: {most_days}",
         )
     return start, end
 
