@@ -233,6 +233,16 @@ async def test_an_older_answer_is_ignored(here: World) -> None:
     assert [one["status"]["value"] for one in here.published if one["kind"] == "label-written"] == ["confirmed", "pending"]
 
 
+async def test_of_two_answers_within_a_millisecond_the_later_one_counts(here: World) -> None:
+    await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    moment = here.clock().replace(microsecond=5000)
+    await here.report(appointment["_id"], "confirmed", moment)
+    await here.report(appointment["_id"], "cancelled", moment + timedelta(microseconds=400))
+    await here.appointment(**{"label.value": "cancelled"})
+
+
 async def test_an_answer_on_an_event_that_is_not_known_yet_waits_for_it(here: World) -> None:
     calendar = await here.add_calendar()
     made = await here.outlook.create(subject="Massage")
