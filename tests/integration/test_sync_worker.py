@@ -331,5 +331,60 @@ async def test_a_calendar_that_leaves_takes_its_appointments_and_labels_along(he
     assert await here.database.appointments.count_documents(here.mine) == 0
 
 
+async def test_what_a_full_round_saw_too_late_to_store_is_not_lost(here: World) -> None:
+    """A delta round overtook it: what it then sees is fenced off, and its own link will not tell it again."""
+    made = await here.outlook.create(subject="Massage")
+    calendar = await here.add_calendar()
+    await here.idle()
+    states = here.database.sync_states
+    counter = await states.find_one({"_id": here.connection})
+    window = (await states.find_one({"_id": calendar}) or {})["window"]
+    assert counter
+    interrupted = {"number": counter["rounds"], "window": window, "link": None, "pages": 0, "events": 0}
+    await states.update_one({"_id": calendar}, {"$set": {"chain": interrupted}})
+    await here.outlook.patch(made["id"], {"subject": "Massage, long"})
+    await here.notify(calendar)
+    await here.said("updated")
+    await here.idle()
+    await here.outlook.patch(made["id"], {"subject": "Massage, short"})
+    await here.ask_for_round(calendar, "full")
+    await here.said("updated", count=2)
+    assert await here.subjects() == ["Massage, short"]
+    await here.idle()
+    state = await states.find_one({"_id": calendar})
+    assert state
+    assert "newer_link" not in state
+
+
+async def test_a_calendar_leaves_only_after_the_round_that_still_reads_it(here: World) -> None:
+    await here.outlook.create(subject="Massage", start="2026-11-25T09:00:00", end="2026-11-25T09:30:00")
+    calendar = await here.add_calendar()
+    await here.idle()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    states = here.database.sync_states
+    reading = {"wanted_at": here.clock(), "due_at": here.clock() + timedelta(minutes=1), "lease": "another replica's"}
+    await states.update_one({"_id": calendar}, {"$set": {"full": reading}})
+    await here.database.calendars.update_one({"_id": calendar}, {"$set": {"state": "removing"}})
+    await here.tell_calendar(calendar, "removing")
+    await until(lambda: states.find_one({"_id": calendar, "state": "closed"}))
+    late = {"_id": f"{appointment['_id']}-late", "event_id": "late"}
+    await here.database.appointments.insert_one(appointment | late)
+    await states.update_one({"_id": calendar}, {"$unset": {"full": ""}})
+    await until(lambda: _none(states.find_one({"_id": calendar})))
+    assert await here.database.appointments.count_documents(here.mine) == 0
+
+
+async def test_suspects_of_a_calendar_that_leaves_keep_nobody_busy(here: World) -> None:
+    await here.outlook.create(subject="Massage")
+    calendar = await here.add_calendar()
+    await here.idle()
+    await here.database.appointments.update_many(here.mine, {"$set": {"suspect": {"misses": 0}}})
+    now = here.clock()
+    checks = {"wanted_at": now, "due_at": now}
+    states = here.database.sync_states
+    await states.update_one({"_id": calendar}, {"$set": {"state": "closed", "checks": checks}})
+    await until(lambda: states.find_one({"_id": calendar, "checks": {"$exists": False}}))
+
+
 async def _none(coroutine: Any) -> bool:
     return await coroutine is None

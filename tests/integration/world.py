@@ -21,7 +21,14 @@ from common.graph import Graph as GraphClient
 from common.graph.client import GateTransport, make_redis
 from common.ids import new_id
 from common.mailbox_gate import MailboxGate
-from common.messages import AppointmentChanged, AppointmentStatusReported, CalendarChanged, NotificationReceived, parked_topic
+from common.messages import (
+    AppointmentChanged,
+    AppointmentStatusReported,
+    CalendarChanged,
+    CalendarSyncRequested,
+    NotificationReceived,
+    parked_topic,
+)
 from common.messaging import Messaging, make_messaging
 from common.store import AWAY, Database, Document
 from common.tasks import end
@@ -126,6 +133,10 @@ class World:
     async def notify(self, calendar: str, times: int = 1) -> None:
         note = NotificationReceived(calendar=calendar, subscription="s", received_at=self.clock())
         await self.messaging.publish(*[note] * times)
+
+    async def ask_for_round(self, calendar: str, mode: Any) -> None:
+        asked = CalendarSyncRequested(organization=self.organization, calendar=calendar, mode=mode, reason="manual")
+        await self.messaging.publish(asked)
 
     async def report(self, appointment: str, status: Any, occurred_at: datetime | None = None) -> None:
         said = AppointmentStatusReported(

@@ -47,8 +47,10 @@ class Checks:
     async def run(self, claim: Claim, now: datetime) -> datetime | None:
         """Looks after a calendar's suspects; returns when those that were missed once are due again."""
         state = claim.document
+        if state["state"] == "closed":
+            return None
         suspects = [document async for document in self._suspects(state["_id"], now)]
-        if state["state"] == "closed" or not suspects:
+        if not suspects:
             return await self._next(state["_id"], now)
         document = await self.database.connections.find_one({"_id": state["connection"]})
         if document is None:

@@ -4,7 +4,7 @@ The sync state goes last: settings-web deletes the calendar only when it is gone
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,6 +17,8 @@ from sync_worker.states import States
 
 log = structlog.get_logger()
 
+LOOK_AGAIN = timedelta(milliseconds=200)
+
 
 @dataclass
 class Removal:
@@ -26,13 +28,16 @@ class Removal:
     labels: Labels
 
     async def begin(self, calendar: str, now: datetime) -> bool:
-        """Closes the sync state first, so that the fence of a round under way fails. False when there is none."""
-        close: list[Document] = [{"$set": {"state": "closed"}}, {"$unset": ["link", "chain", "delta", "full", "checks"]}]
+        """Closes the sync state first, so that a round under way ends with its page. False when there is none."""
+        close: list[Document] = [{"$set": {"state": "closed"}}, {"$unset": ["link", "newer_link", "chain"]}]
         query = {"_id": calendar}
         return (await self.states.collection.update_one(query, close + self.states.marks.closing.wish(now))).matched_count == 1
 
-    async def finish(self, claim: Claim, now: datetime) -> None:
+    async def finish(self, claim: Claim, now: datetime) -> datetime | None:
+        """Waits for whoever still works on the calendar: a page that is being stored would outlive it."""
         calendar = claim.document["_id"]
+        if any(_leased(claim.document.get(mark), now) for mark in ("delta", "full", "checks")):
+            return now + LOOK_AGAIN
         document = await self.database.calendars.find_one({"_id": calendar}, {"remove_labels": 1})
         if document and document.get("remove_labels"):
             await self._take_labels_off(calendar, now)
@@ -42,6 +47,7 @@ class Removal:
         await self.appointments.collection.delete_many(mine)
         await self.states.collection.delete_one({"_id": calendar})
         log.info("calendar removed", calendar=calendar, announced=gone)
+        return None
 
     async def _take_labels_off(self, calendar: str, now: datetime) -> None:
         """While tokens serve: an account that needs its owner again keeps its labels."""
@@ -52,3 +58,7 @@ class Removal:
             except (Permanent, NotFound) as error:
                 log.warning("labels stay", calendar=calendar, reason=error.reason)
                 return
+
+
+def _leased(mark: Document | None, now: datetime) -> bool:
+    return mark is not None and "lease" in mark and mark["due_at"] > now

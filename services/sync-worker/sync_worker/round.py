@@ -1,8 +1,9 @@
 """Rounds: bringing one calendar up to date, `delta` from its link, or `full` over a new window.
 
 Store, announce, then move the link: a crash repeats a page and never skips one. A full round follows a chain of its
-own while delta rounds go on along the old link; when its first pass ends, what it didn't see is doubted (`check.py`)
-and its link replaces the old one. A 410 does the same at once.
+own while delta rounds go on along the old link; when its first pass ends, what it didn't see is doubted (`check.py`),
+and its link follows once the old one has been read to its end: of an event that a delta round stored during the pass,
+only the old link surely tells what came after. A 410 begins a full round at once.
 """
 
 from dataclasses import dataclass
@@ -35,33 +36,36 @@ class Rounds:
     window: tuple[timedelta, timedelta]
 
     async def delta(self, claim: Claim, now: datetime) -> None:
-        """Follows the calendar's link to its end. Without a link there is nothing to do: a full round ends with a delta."""
+        """Follows the calendar's link to its end, and then that of a newer chain. Without a link a full round is under way."""
         state = claim.document
-        link = state.get("link")
+        link, newer = state.get("link"), state.get("newer_link")
         if state["state"] == "closed" or not link:
             return
         with telemetry.span("delta round", attributes={"attendara.calendar": state["_id"]}):
             reader = await self._reader(state, now, state["window"], bulk=False)
             try:
-                await self._follow(reader, link, claim)
+                end = await self._follow(reader, link)
+                if end and newer and await self.states.take_newer_link(claim.id, end, newer):
+                    await self._follow(reader, newer)
             except LinkExpired:
                 log.info("delta link expired", calendar=state["_id"])
-                await self.states.update(state["_id"], {"$unset": {"link": ""}}, link=link)
-                await self.states.wish("full", {"_id": state["_id"]}, now, telemetry.carrier())
+                await self.states.update(claim.id, {"$unset": {"link": "", "newer_link": ""}}, link=reader.link)
+                await self.states.wish("full", {"_id": claim.id}, now, telemetry.carrier())
                 return
             await self._ended(reader)
         self._measure(state, now)
 
-    async def _follow(self, reader: "_Reader", link: str, claim: Claim) -> None:
+    async def _follow(self, reader: "_Reader", link: str) -> str | None:
+        """The delta link at the chain's end, or None when somebody else moved the link, or closed the calendar."""
         for _ in range(MOST_PAGES):
             page = await reader.read(link)
             after = page.delta_link or page.next_link
             if not after:
                 raise Refused("a delta page had no link", reason="unreadable-answer")
-            if not await self.states.move_link(claim.id, link, after):
-                return
+            if not await self.states.move_link(reader.place.calendar, link, after):
+                return None
             if page.delta_link:
-                return
+                return after
             link = after
         raise Refused("a delta chain doesn't end", reason="endless-chain")
 
@@ -108,11 +112,16 @@ class Rounds:
         raise Refused("a delta chain doesn't end", reason="endless-chain")
 
     async def _close_chain(self, reader: "_Reader", chain: Document, delta_link: str) -> None:
-        """The drift is doubted, and the new link replaces the old one; a delta round then sees what changed meanwhile."""
+        """The drift is doubted, and the new link is kept for the delta round that follows."""
         calendar, number, window = reader.place.calendar, chain["number"], chain["window"]
         unseen = {"calendar": calendar, "round": {"$lt": number}, "start": {"$lt": window["end"]}, "end": {"$gt": window["start"]}}
         phantoms = await reader.doubt(unseen)
-        done = {"link": delta_link, "window": window, "state": "current", "last_full_at": reader.now}
+        new: Document = {"$literal": delta_link}
+        links = {
+            "link": {"$ifNull": ["$link", new]},
+            "newer_link": {"$cond": [{"$gt": ["$link", None]}, new, "$$REMOVE"]},
+        }
+        done = {"window": window, "state": "current", "last_full_at": reader.now} | links
         delta = self.states.marks.delta.wish(reader.now, telemetry.carrier())
         change: list[Document] = [{"$set": done}, {"$unset": ["chain", "progress"]}, *delta]
         await self.states.update(calendar, change, **{"chain.number": number})
@@ -155,9 +164,11 @@ class _Reader:
         self._number = number
         self.now = now
         self.changed = 0
+        self.link = ""
         self._masters: dict[str, Event | None] = {}
 
     async def read(self, link: str) -> Page:
+        self.link = link
         page = await self.mailbox.delta_page(link)
         latest = {item.id: item for item in page.value}.values()
         removed = [item.id for item in latest if item.removed]

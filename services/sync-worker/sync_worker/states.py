@@ -78,12 +78,15 @@ class States:
         query = OPEN | {"_id": calendar, "link": begun}
         return (await self.collection.update_one(query, {"$set": {"link": link}})).matched_count == 1
 
+    async def take_newer_link(self, calendar: str, ended: str, newer: str) -> bool:
+        """The link of a newer chain follows where the old one has ended."""
+        query = OPEN | {"_id": calendar, "link": ended, "newer_link": newer}
+        change = {"$set": {"link": newer}, "$unset": {"newer_link": ""}}
+        return (await self.collection.update_one(query, change)).matched_count == 1
+
     async def update(self, calendar: str, change: Document | list[Document], **also: object) -> bool:
         """Applies `change` to a calendar that is still open, where the further fields are what they should be."""
         return (await self.collection.update_one(OPEN | {"_id": calendar, **also}, change)).matched_count == 1
-
-    async def is_open(self, calendar: str) -> bool:
-        return await self.collection.find_one(OPEN | {"_id": calendar}, {"_id": 1}) is not None
 
 
 def saying_why(states: States, work: Work) -> Work:
