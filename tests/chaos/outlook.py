@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import msgspec
 
-from attendara_local.environment import MICROSOFT_APP
-
+OUTLOOK = "outlook-web"
+"""An app of its own: what a person does doesn't use up what Microsoft allows Attendara at once."""
 SCOPES = ["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"]
 HEADERS = {"Prefer": 'IdType="ImmutableId", outlook.timezone="UTC"'}
 LABELS = {"Attendara — Confirmed": "confirmed", "Attendara — Cancelled": "cancelled"}
@@ -68,7 +68,7 @@ async def new_outlook(sandbox_url: str, username: str) -> AsyncIterator[Outlook]
         made = await http.post("/sandbox/v1/accounts", json={"username": username, "name": "Tess Ting"})
         assert made.status_code == 201, made.text
         account = made.json()
-        wish = {"app": MICROSOFT_APP[0], "scopes": SCOPES}
+        wish = {"app": OUTLOOK, "scopes": SCOPES}
         token = (await http.post(f"/sandbox/v1/accounts/{account['id']}/token", json=wish)).json()["access_token"]
         http.headers["Authorization"] = f"Bearer {token}"
         calendar = (await http.get("/v1.0/me/calendar")).json()["id"]

@@ -94,8 +94,8 @@ class System:
         self.unsent.clear()
         try:
             await until(nothing_differs, LIMIT)
-        except AssertionError:
-            raise AssertionError(f"not settled after {LIMIT} s; the first of what differs: {found[:5]}") from None
+        except AssertionError as error:
+            raise AssertionError(f"not settled; the first of what differs: {found[:5]}") from error
 
     async def _differences(self) -> list[str]:
         outlook = await self.outlook.listed()
