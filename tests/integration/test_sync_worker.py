@@ -366,7 +366,9 @@ async def test_a_calendar_leaves_only_after_the_round_that_still_reads_it(here: 
     await states.update_one({"_id": calendar}, {"$set": {"full": reading}})
     await here.database.calendars.update_one({"_id": calendar}, {"$set": {"state": "removing"}})
     await here.tell_calendar(calendar, "removing")
-    await until(lambda: states.find_one({"_id": calendar, "state": "closed"}))
+    closed = await until(lambda: states.find_one({"_id": calendar, "state": "closed"}))
+    waited = {"_id": calendar, "closing.wanted_at": {"$gt": closed["closing"]["wanted_at"]}}
+    await until(lambda: states.find_one(waited))
     late = {"_id": f"{appointment['_id']}-late", "event_id": "late"}
     await here.database.appointments.insert_one(appointment | late)
     await states.update_one({"_id": calendar}, {"$unset": {"full": ""}})
@@ -384,6 +386,46 @@ async def test_suspects_of_a_calendar_that_leaves_keep_nobody_busy(here: World) 
     states = here.database.sync_states
     await states.update_one({"_id": calendar}, {"$set": {"state": "closed", "checks": checks}})
     await until(lambda: states.find_one({"_id": calendar, "checks": {"$exists": False}}))
+
+
+async def test_a_label_is_written_though_what_is_stored_of_the_event_says_that_it_stands(here: World) -> None:
+    """A round may store an older view of the event after a label was written."""
+    made = await here.outlook.create(subject="Massage")
+    await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "Massage"})
+    stale = {"outlook.categories": [CONFIRMED], "outlook.etag": 'W/"old"'}
+    await here.database.appointments.update_one({"_id": appointment["_id"]}, {"$set": stale})
+    await here.report(appointment["_id"], "confirmed")
+    await here.said("label-written")
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == [CONFIRMED]
+
+
+async def test_a_private_event_is_labelled_and_its_title_is_stored_nowhere(here: World) -> None:
+    await here.database.sync_settings.insert_one({"_id": here.organization, "prefix_policy": "always"})
+    made = await here.outlook.create(subject="Therapy", sensitivity="private", categories=["Red category"])
+    calendar = await here.add_calendar()
+    appointment = await here.appointment(**{"content.private": True})
+    await here.report(appointment["_id"], "confirmed")
+    await here.said("label-written")
+    event = await here.outlook.get(f"/me/events/{made['id']}")
+    assert (event["subject"], event["categories"]) == ("[Confirmed] Therapy", ["Red category", CONFIRMED])
+    await here.notify(calendar)
+    await here.idle()
+    assert "Therapy" not in str(await here.appointment(_id=appointment["_id"]))
+    assert "Therapy" not in str(here.published)
+
+
+async def test_a_title_whose_patch_has_no_answer_yet_is_the_owners_title(here: World) -> None:
+    made = await here.outlook.create(subject="$Massage")
+    calendar = await here.add_calendar()
+    appointment = await here.appointment(**{"content.subject": "$Massage"})
+    under_way = {"label.writing": {"category": CONFIRMED, "prefix": "[Confirmed]", "etag": None}}
+    await here.database.appointments.update_one({"_id": appointment["_id"]}, {"$set": under_way})
+    await here.outlook.patch(made["id"], {"subject": "[Confirmed] $Massage", "categories": [CONFIRMED]})
+    await here.notify(calendar)
+    await until(lambda: here.database.appointments.find_one({"_id": appointment["_id"], "outlook.categories": CONFIRMED}))
+    assert await here.subjects() == ["$Massage"]
+    assert [one["kind"] for one in here.published] == ["created"]
 
 
 async def _none(coroutine: Any) -> bool:

@@ -21,7 +21,7 @@ from common.ids import new_id
 from common.marks import Marks
 from common.messages import AppointmentChanged
 from common.store import Collection, Database, Document
-from sync_worker.content import Content, content_of, outlook_of
+from sync_worker.content import Content, content_of, kept_outlook, own_prefixes
 
 DUPLICATE_KEY = 11000
 REREADS = 5
@@ -70,16 +70,16 @@ class Appointments:
         return len(changed)
 
     async def _stored(self, place: Place, events: Sequence[Event]) -> dict[str, Document]:
-        fields = {"event_id": 1, "round": 1, "hash": 1, "removed": 1, "calendar": 1, "label.prefix": 1}
+        fields = {"event_id": 1, "round": 1, "hash": 1, "removed": 1, "calendar": 1, "label.prefix": 1, "label.writing": 1}
         query = {"connection": place.connection, "event_id": {"$in": [event.id for event in events]}}
         return {document["event_id"]: document async for document in self.collection.find(query, fields)}
 
     def _write(
         self, place: Place, event: Event, stored: Document | None, number: int, now: datetime, trace: Document
     ) -> "_Write | None":
-        prefix = stored.get("label", {}).get("prefix") if stored else None
-        content = content_of(event, prefix=prefix, private_details=self.private_details)
-        seen = {"round": number, "outlook": outlook_of(event), "type": event.type, "series": event.series_master_id}
+        prefixes = own_prefixes(stored.get("label", {})) if stored else ()
+        content = content_of(event, prefixes=prefixes, private_details=self.private_details)
+        seen = {"round": number, "outlook": kept_outlook(event), "type": event.type, "series": event.series_master_id}
         if stored is None:
             return _insertion(place, event, content, seen, now, trace)
         if stored["round"] > number:
@@ -101,8 +101,9 @@ class Appointments:
         try:
             result = await self.collection.bulk_write(operations, ordered=False)
         except BulkWriteError as error:
-            if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
-                raise
+            codes = {failure["code"] for failure in error.details["writeErrors"]} - {DUPLICATE_KEY}
+            if codes:  # the driver's own words would quote the events
+                raise RuntimeError(f"MongoDB refused to store a page, with the codes {sorted(codes)}") from None
             return False
         return result.matched_count + result.inserted_count == len(operations)
 

@@ -52,7 +52,7 @@ class Checks:
         suspects = [document async for document in self._suspects(state["_id"], now)]
         if not suspects:
             return await self._next(state["_id"], now)
-        document = await self.database.connections.find_one({"_id": state["connection"]})
+        document = await self.database.connections.find_one({"_id": state["connection"], "organization": state["organization"]})
         if document is None:
             raise NotFound("the calendar's connection is gone")
         mailbox = self.graph.mailbox(state["connection"], read(Connection, document).mailbox, bulk=True)

@@ -5,6 +5,7 @@ ourselves comes back unchanged. It carries its version, so that a new rule re-an
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -43,11 +44,11 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
         return built
 
 
-def content_of(event: Event, *, prefix: str | None, private_details: bool) -> Content:
-    """`prefix` is what we wrote in front of this event's title, if we did; only that is taken off."""
+def content_of(event: Event, *, prefixes: Sequence[str | None] = (), private_details: bool) -> Content:
+    """`prefixes` is what we wrote, or began to write, in front of this event's title (`own_prefixes`); only that is taken off."""
     if event.start is None or event.end is None:
         raise ValueError("an event without times has no content")
-    private = (event.sensitivity or "").lower() in PRIVATE
+    private = is_private(event)
     start, end = event.start.instant, event.end.instant
     if event.is_all_day:
         start = datetime.combine(event.start.date, time(), UTC)
@@ -66,7 +67,7 @@ def content_of(event: Event, *, prefix: str | None, private_details: bool) -> Co
         return content
     return msgspec.structs.replace(
         content,
-        subject=without_prefix(event.subject, prefix),
+        subject=without_prefix(event.subject, *prefixes),
         location=(event.location.display_name or None) if event.location else None,
         body_preview=event.body_preview or None,
         attendees=[
@@ -87,6 +88,10 @@ def content_of(event: Event, *, prefix: str | None, private_details: bool) -> Co
     )
 
 
+def is_private(event: Event) -> bool:
+    return (event.sensitivity or "").lower() in PRIVATE
+
+
 def outlook_of(event: Event) -> dict[str, Any]:
     """What a label is merged into: as Outlook has it, our own category and prefix included."""
     return {
@@ -95,6 +100,13 @@ def outlook_of(event: Event) -> dict[str, Any]:
         "subject": event.subject,
         "attendees": len(event.attendees),
     }
+
+
+def kept_outlook(event: Event) -> dict[str, Any]:
+    """What of it is stored: nothing of a private event. Without an etag its label reads the event anew."""
+    if is_private(event):
+        return {"etag": None, "categories": [], "subject": None, "attendees": 0}
+    return outlook_of(event)
 
 
 def over_master(master: Event, occurrence: Event) -> Event:
@@ -110,7 +122,16 @@ def over_master(master: Event, occurrence: Event) -> Event:
     )
 
 
-def without_prefix(subject: str | None, prefix: str | None) -> str | None:
-    if subject and prefix and (subject == prefix or subject.startswith(f"{prefix} ")):
-        return subject[len(prefix) :].lstrip()
+def own_prefixes(label: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """What may stand in front of a title because of us: as the label has it, or as a PATCH under way writes it."""
+    return label.get("prefix"), (label.get("writing") or {}).get("prefix")
+
+
+def without_prefix(subject: str | None, *prefixes: str | None) -> str | None:
+    """The title as its owner wrote it, to the letter; at most one prefix is taken off."""
+    for prefix in filter(None, prefixes):
+        if subject == prefix:
+            return ""
+        if subject and subject.startswith(f"{prefix} "):
+            return subject[len(prefix) + 1 :]
     return subject

@@ -5,6 +5,7 @@ PATCH carries `If-Match`; when somebody else was faster the event is read again 
 touched where the policy allows, because Outlook mails the attendees of a meeting whose title changes.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from common.graph import Event, Graph, Mailbox
 from common.marks import Claim
 from common.messages import StatusWritten
 from common.store import Collection, Connection, Database, Document, SyncSettings, read, sync_settings_of
-from sync_worker.content import outlook_of, without_prefix
+from sync_worker.content import kept_outlook, outlook_of, own_prefixes, without_prefix
 
 log = structlog.get_logger()
 
@@ -57,7 +58,8 @@ class Labels:
             log.warning("label left on an event", appointment=appointment["_id"], reason=error.reason)
 
     async def _mailbox(self, appointment: Document) -> Mailbox:
-        document = await self.database.connections.find_one({"_id": appointment["connection"]})
+        mine = {"_id": appointment["connection"], "organization": appointment["organization"]}
+        document = await self.database.connections.find_one(mine)
         if document is None:
             raise NotFound("the appointment's connection is gone")
         return self.graph.mailbox(appointment["connection"], read(Connection, document).mailbox)
@@ -65,22 +67,24 @@ class Labels:
     async def _merge(
         self, mailbox: Mailbox, settings: SyncSettings, appointment: Document, wanted: StatusWritten, now: datetime
     ) -> None:
+        """What is stored of the event may be old: a PATCH on it is refused then, but only Graph can say that none is needed."""
+        event: Event | None = None
         outlook = appointment["outlook"]
         if appointment["type"] == "occurrence" or not outlook["etag"]:
-            outlook = outlook_of(await mailbox.event(appointment["event_id"]))
+            event = await mailbox.event(appointment["event_id"])
         for _ in range(REBUILDS):
+            outlook = outlook_of(event) if event else outlook
             plan = plan_label(settings, appointment["label"], outlook, wanted)
-            if not plan.change:
-                await self._written(appointment, plan, None, now)
-                return
-            await self._intend(appointment, plan, outlook["etag"])
-            try:
-                event = await mailbox.patch_event(appointment["event_id"], plan.change, etag=outlook["etag"])
-            except Conflict:
-                outlook = outlook_of(await mailbox.event(appointment["event_id"]))
-            else:
+            if plan.change:
+                await self._intend(appointment, plan, outlook["etag"])
+                with suppress(Conflict):
+                    event = await mailbox.patch_event(appointment["event_id"], plan.change, etag=outlook["etag"])
+                    await self._written(appointment, plan, event, now)
+                    return
+            elif event:
                 await self._written(appointment, plan, event, now)
                 return
+            event = await mailbox.event(appointment["event_id"])
         raise Conflict("the event keeps changing under its label")
 
     async def _intend(self, appointment: Document, plan: "Plan", etag: str | None) -> None:
@@ -89,7 +93,7 @@ class Labels:
         await self._collection.update_one({"_id": appointment["_id"]}, {"$set": {"label.writing": intent}})
         appointment["label"]["writing"] = intent
 
-    async def _written(self, appointment: Document, plan: "Plan", event: Event | None, now: datetime) -> None:
+    async def _written(self, appointment: Document, plan: "Plan", event: Event, now: datetime) -> None:
         fields: Document = {
             "label.value": plan.value,
             "label.category": plan.category,
@@ -97,9 +101,9 @@ class Labels:
             "label.written_at": now,
             "label.failed": None,
             "change": "label-written",
+            "outlook": kept_outlook(event),
+            "type": event.type,
         }
-        if event:
-            fields |= {"outlook": outlook_of(event), "type": event.type}
         await self._store(appointment, fields, now)
         telemetry.count("labels_written", label=plan.value)
         if occurred_at := appointment["status"]["occurred_at"]:
@@ -154,9 +158,8 @@ def _title(settings: SyncSettings, label: Document, outlook: Document, wanted: S
     may_clean = written is not None and not outlook["attendees"]
     if not allowed and not may_clean:
         return subject, written
-    began = (label.get("writing") or {}).get("prefix")
-    bare = without_prefix(without_prefix(subject, written), began)
+    bare = without_prefix(subject, *own_prefixes(label))
     prefix = {"confirmed": settings.confirmed_prefix, "cancelled": settings.cancelled_prefix}.get(wanted) if allowed else None
     if not prefix:
         return bare, None
-    return f"{prefix} {bare or ''}".rstrip(), prefix
+    return f"{prefix} {bare}" if bare else prefix, prefix
