@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from common.messages import Message
 from common.messaging import Messaging, make_messaging
@@ -62,6 +62,7 @@ class Reading(Generic[M]):
 @asynccontextmanager
 async def reading(kafka: Kafka, kind: type[M]) -> AsyncIterator[Reading[M]]:
     consumer = AIOKafkaConsumer(
+        kind.topic.name,
         bootstrap_servers=kafka.bootstrap_servers,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
@@ -69,9 +70,6 @@ async def reading(kafka: Kafka, kind: type[M]) -> AsyncIterator[Reading[M]]:
     )
     await consumer.start()
     try:
-        consumer.assign(
-            [TopicPartition(kind.topic.name, number) for number in consumer.partitions_for_topic(kind.topic.name) or ()]
-        )
         yield Reading(kind, consumer)
     finally:
         await consumer.stop()
