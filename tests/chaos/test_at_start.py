@@ -20,7 +20,7 @@ NEEDS = {
     "auth": {"mongodb", "redis", "kafka"},
     "renewer": {"mongodb", "redis", "kafka"},
     "settings-web": {"mongodb", "redis", "kafka"},
-    "sync-worker": {"mongodb", "kafka"},  # without Redis it goes on, one request at a time
+    "sync-worker": {"mongodb", "redis", "kafka"},
     "webhook-gateway": {"kafka"},
 }
 """The servers without which a service is not ready."""

@@ -1,6 +1,6 @@
 """sync-worker, put together: the only file here that constructs anything."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from common import telemetry
 from common.announce import Announcer, announce_door
 from common.graph import Graph, make_graph
-from common.health import health_routes
+from common.graph.client import make_redis
+from common.health import Check, health_routes
 from common.marks import Marks
 from common.messaging import Messaging, make_messaging
 from common.runner import Clock, Once, Periodic, Runner, all_running, utc_now
@@ -27,7 +28,15 @@ from sync_worker.states import make_states, saying_why
 from sync_worker.status import Statuses
 
 
-def create_app(settings: Settings, database: Database, graph: Graph, messaging: Messaging, clock: Clock = utc_now) -> FastAPI:
+def create_app(
+    settings: Settings,
+    database: Database,
+    graph: Graph,
+    messaging: Messaging,
+    clock: Clock = utc_now,
+    readiness: Mapping[str, Check] | None = None,
+) -> FastAPI:
+    """`readiness`: what `/readyz` asks beside MongoDB and the broker."""
     announcer = Announcer(database.appointments, messaging, message_of)
     appointments = make_appointments(database, announcer, settings.private_details)
     states = make_states(database)
@@ -71,9 +80,8 @@ def create_app(settings: Settings, database: Database, graph: Graph, messaging: 
 
     app = FastAPI(title="sync-worker", lifespan=lifespan, telemetry=telemetry.OF_REQUESTS)
     answer_with_problems(app, AWAY)
-    app.include_router(
-        health_routes({"kafka": messaging.readiness, "mongodb": readiness_of(database), "indexes": indexes.readiness})
-    )
+    asked: dict[str, Check] = {"kafka": messaging.readiness, "mongodb": readiness_of(database), "indexes": indexes.readiness}
+    app.include_router(health_routes(asked | dict(readiness or {})))
     app.include_router(announce_door(announcer, internal_door(settings.service_credentials)))
     return app
 
@@ -82,4 +90,12 @@ def make_app() -> FastAPI:
     settings = Settings()
     telemetry.set_up("sync-worker", settings)
     database = make_client(settings)[settings.mongodb_database]
-    return create_app(settings, database, make_graph(settings), make_messaging("sync-worker", settings, AWAY))
+    redis = make_redis(settings)
+
+    async def redis_answers() -> str | None:
+        """Without it work goes on, one request at a time for each mailbox; somebody should know."""
+        await redis.ping()
+        return None
+
+    messaging = make_messaging("sync-worker", settings, AWAY)
+    return create_app(settings, database, make_graph(settings), messaging, readiness={"redis": redis_answers})
