@@ -55,6 +55,14 @@ async def test_bulk_work_leaves_two_places_to_the_others(gates: tuple[MailboxGat
     assert crowd.most == BULK_SLOTS
 
 
+async def test_bulk_work_finds_a_place_beside_the_others(gates: tuple[MailboxGate, MailboxGate], unique: str) -> None:
+    async with gates[0].slot(unique), gates[0].slot(unique), asyncio.timeout(5):
+        async with gates[1].slot(unique, bulk=True), gates[1].slot(unique, bulk=True):
+            pass
+        async with gates[1].slot(unique, bulk=True), gates[1].slot(unique):
+            pass
+
+
 async def test_one_mailbox_does_not_wait_for_another(gates: tuple[MailboxGate, MailboxGate], unique: str) -> None:
     crowd = Crowd()
 

@@ -2,7 +2,8 @@
 
 A write that others must hear of raises the document's `sequence` and sets `to_announce` to it, in the same update
 (`stamp`). Announcing sends the document as it now is and clears `to_announce` only where it still equals what was
-sent; a sweep finishes what a crash left. So a crash repeats a message and never loses one.
+sent; a sweep finishes what a crash left. So a crash repeats a message and never loses one. Who was overtaken while
+sending has it sent once more: a topic that is compacted keeps the last message, which must be the newest.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -61,7 +62,7 @@ class Announcer:
             return
         messages = [message for document in documents if (message := self.message_of(document))]
         await self.messaging.publish(*messages)
-        await self.collection.bulk_write(
+        cleared = await self.collection.bulk_write(
             [
                 UpdateOne(
                     {"_id": document["_id"], "to_announce": document["to_announce"]},
@@ -71,6 +72,9 @@ class Announcer:
             ],
             ordered=False,
         )
+        if cleared.matched_count < len(documents):
+            overtaken = [{"_id": document["_id"], "sequence": {"$gt": document["to_announce"]}} for document in documents]
+            await self.announce_again({"$or": overtaken})
 
     async def sweep(self) -> int:
         return await self.announce({"announce_since": {"$lte": datetime.now(UTC) - UNSWEPT}})

@@ -1,7 +1,8 @@
 """The gate before each mailbox: Microsoft allows 4 requests at once per app and mailbox, over all our processes.
 
 Slots are leases in a Redis sorted set, so that a process that died gives its slots back; a `Retry-After` seen by one
-is kept beside them and obeyed by all. While Redis is away each process lets through one request at a time.
+is kept beside them and obeyed by all. Bulk work counts among all and, at most 2, among its own, so that others can't
+starve it nor it the others. While Redis is away each process lets through one request at a time.
 """
 
 import asyncio
@@ -31,10 +32,13 @@ _ACQUIRE = """
 local now = redis.call('TIME'); now = now[1] * 1000 + math.floor(now[2] / 1000)
 local penalty = redis.call('PTTL', KEYS[2])
 if penalty > 0 then return penalty end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return -1 end
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local function taken(key) redis.call('ZREMRANGEBYSCORE', key, '-inf', now); return redis.call('ZCARD', key) end
+if taken(KEYS[1]) >= tonumber(ARGV[2]) then return -1 end
+if KEYS[3] and taken(KEYS[3]) >= tonumber(ARGV[4]) then return -1 end
+for _, key in ipairs({KEYS[1], KEYS[3]}) do
+  redis.call('ZADD', key, now + tonumber(ARGV[3]), ARGV[1])
+  redis.call('PEXPIRE', key, ARGV[3])
+end
 return 0
 """
 
@@ -52,7 +56,7 @@ class MailboxGate:
         """Waits for a place; raises Throttled when there is none within patience, or a penalty lasts longer."""
         token = str(ULID())
         try:
-            await self._wait_for_place(mailbox, token, BULK_SLOTS if bulk else SLOTS)
+            await self._wait_for_place(mailbox, token, bulk)
         except RedisError as error:
             log.warning("mailbox gate without Redis", error=type(error).__name__)
             async with self._alone.setdefault(mailbox, asyncio.Lock()):
@@ -61,7 +65,7 @@ class MailboxGate:
         try:
             yield
         finally:
-            await self._give_back(mailbox, token)
+            await self._give_back(mailbox, token, bulk)
 
     async def punish(self, mailbox: str, seconds: float) -> None:
         """Microsoft asked for a pause of this mailbox: all processes keep it."""
@@ -71,11 +75,11 @@ class MailboxGate:
         except RedisError as error:
             log.warning("can't share a Retry-After", error=type(error).__name__)
 
-    async def _wait_for_place(self, mailbox: str, token: str, slots: int) -> None:
+    async def _wait_for_place(self, mailbox: str, token: str, bulk: bool) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while True:
-            keys = [_slots(mailbox), _penalty(mailbox)]
-            wait = int(await self._acquire(keys=keys, args=[token, slots, int(LEASE_SECONDS * 1000)]))
+            keys = [_slots(mailbox), _penalty(mailbox), *([_bulk_slots(mailbox)] if bulk else [])]
+            wait = int(await self._acquire(keys=keys, args=[token, SLOTS, int(LEASE_SECONDS * 1000), BULK_SLOTS]))
             if wait == 0:
                 return
             seconds = wait / 1000 if wait > 0 else random.uniform(0.01, 0.03)  # noqa: S311
@@ -83,15 +87,21 @@ class MailboxGate:
                 raise Throttled("no place at the mailbox's gate", retry_after=max(seconds, 1.0))
             await asyncio.sleep(seconds)
 
-    async def _give_back(self, mailbox: str, token: str) -> None:
+    async def _give_back(self, mailbox: str, token: str, bulk: bool) -> None:
         try:
             await self._redis.zrem(_slots(mailbox), token)
+            if bulk:
+                await self._redis.zrem(_bulk_slots(mailbox), token)
         except RedisError as error:
             log.warning("slot left to its lease", error=type(error).__name__)
 
 
 def _slots(mailbox: str) -> str:
     return f"gate:{{{mailbox}}}:slots"
+
+
+def _bulk_slots(mailbox: str) -> str:
+    return f"gate:{{{mailbox}}}:bulk"
 
 
 def _penalty(mailbox: str) -> str:

@@ -25,6 +25,9 @@ TRACE_HEADERS = ("traceparent", "tracestate")
 OF_REQUESTS: TelemetryConfig = {"operation_spans": False, "logs": False, "auto_configure": False}
 """For `FastAPI(telemetry=…)`: one span a request, and no exporters but ours."""
 
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0, 86_400.0)
+"""Of histograms, in seconds: OpenTelemetry's own are made for milliseconds."""
+
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("attendara")
 _meter = metrics.get_meter("attendara")
@@ -138,7 +141,7 @@ def count(name: str, amount: int = 1, **labels: str) -> None:
 def observe(name: str, value: float, **labels: str) -> None:
     """Records `value` (seconds, unless the name says otherwise) in the histogram `attendara.<name>`."""
     if name not in _histograms:
-        _histograms[name] = _meter.create_histogram(f"attendara.{name}")
+        _histograms[name] = _meter.create_histogram(f"attendara.{name}", explicit_bucket_boundaries_advisory=BUCKETS)
     _histograms[name].record(value, labels)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import structlog
 
-from common.errors import Conflict, Refused
+from common.errors import Conflict, Gone, Refused
 from common.graph import Mailbox
 from common.store import SyncSettings
 
@@ -25,5 +25,5 @@ async def ensure_categories(mailbox: Mailbox, settings: SyncSettings) -> None:
             if name.casefold() not in present:
                 with suppress(Conflict):  # another calendar's first round made it in between
                     await mailbox.create_master_category(name, color)
-    except (Refused, Conflict) as error:
+    except (Refused, Gone, Conflict) as error:
         log.warning("categories without colour", reason=error.reason, error=str(error))

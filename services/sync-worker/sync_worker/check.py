@@ -16,7 +16,7 @@ import structlog
 from pymongo.asynchronous.cursor import AsyncCursor
 
 from common import telemetry
-from common.errors import NotFound
+from common.errors import AttendaraError, NotFound, Throttled
 from common.graph import Event, Graph, Mailbox
 from common.graph.failures import failure_of
 from common.graph.shapes import BatchAnswer
@@ -87,8 +87,10 @@ class Checks:
         number: int,
         now: datetime,
     ) -> None:
+        """Each answer for itself: what one event's answer lacks is told at the end, and asked for again later."""
         fates: dict[str, Fate] = {}
         here: list[Event] = []
+        failures: list[AttendaraError] = []
         for suspect, answer in zip(suspects, answers, strict=True):
             if answer.status == 404:
                 if await self._missed(suspect, now):
@@ -101,7 +103,7 @@ class Checks:
                 else:
                     fates[suspect["_id"]] = "moved-away"
             else:
-                raise failure_of(answer.status, answer.headers or {}, bytes(answer.body))
+                failures.append(failure_of(answer.status, answer.headers or {}, bytes(answer.body)))
         trace = dict(telemetry.carrier())
         await self.appointments.store(place, here, number, now, trace)
         for fate in ("deleted", "moved-away"):
@@ -110,6 +112,8 @@ class Checks:
             if ids:
                 gone = await self.appointments.remove(still, fate, now, trace)
                 log.info("appointments removed", calendar=place.calendar, reason=fate, count=gone)
+        if failures:
+            raise max(failures, key=lambda failure: failure.retry_after if isinstance(failure, Throttled) else 0)
 
     async def _missed(self, suspect: Document, now: datetime) -> bool:
         """True at the second 404; the first one is only noted."""

@@ -146,7 +146,9 @@ class Rounds:
         await self.states.update(reader.place.calendar, change)
 
     def _measure(self, state: Document, now: datetime) -> None:
-        if notified := state.get("notified_at"):
+        """Of the round that a notification brought about, not of the clock's rounds after it."""
+        notified, last = state.get("notified_at"), state.get("last_round_at")
+        if notified and (last is None or notified > last):
             telemetry.observe("notification_to_round_seconds", max(0.0, (now - notified).total_seconds()))
 
 

@@ -32,7 +32,8 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 def failure_of(status: int, headers: Mapping[str, str], body: bytes) -> AttendaraError:
-    """The error for an answer that is not 2xx."""
+    """The error for an answer that is not 2xx; inside a `$batch` its headers are plain JSON, in any case."""
+    headers = httpx2.Headers(headers)
     error = _read(body)
     words = f"Graph {status} {error.code}: {error.message[:200]}"
     match status:

@@ -45,6 +45,7 @@ class AccessTokens:
         if kept and now < kept[1] and kept[0].access_token != refused:
             return kept[0].access_token
         token = await self._ask(connection, refused)
+        self._kept = {name: kept for name, kept in self._kept.items() if now < kept[1]}
         self._kept[connection] = (token, min(now + KEPT, token.expires_at - MARGIN))
         return token.access_token
 
