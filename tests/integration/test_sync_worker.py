@@ -95,6 +95,26 @@ async def test_a_deleted_event_is_announced_removed_after_it_was_missed_twice(he
     assert len(here.requests("POST", "/$batch")) >= 2
 
 
+async def test_a_deleted_series_takes_all_its_occurrences_along_however_many(here: World) -> None:
+    daily = {
+        "pattern": {"type": "daily", "interval": 1},
+        "range": {"type": "numbered", "startDate": "2026-11-24", "numberOfOccurrences": 130},
+    }
+    made = await here.outlook.create(subject="Pilates", recurrence=daily)
+    await here.outlook.create(subject="Massage")
+    calendar = await here.add_calendar()
+    assert await here.database.appointments.count_documents(here.mine) == 131
+    assert (await here.outlook.ask("DELETE", f"/me/events/{made['id']}")).status_code == 204
+    await here.notify(calendar)
+    said = await here.said("removed", count=130)
+    assert {one["reason"] for one in said} == {"deleted"}
+    await here.idle()
+    assert await here.subjects() == ["Massage"]
+    state = await here.database.sync_states.find_one({"_id": calendar})
+    assert state
+    assert state["appointments"] == 1
+
+
 async def test_an_event_that_left_the_window_is_not_declared_removed(here: World) -> None:
     made = await here.outlook.create(subject="Massage")
     calendar = await here.add_calendar()
