@@ -448,5 +448,24 @@ async def test_a_title_whose_patch_has_no_answer_yet_is_the_owners_title(here: W
     assert [one["kind"] for one in here.published] == ["created"]
 
 
+async def test_a_label_that_is_being_written_while_its_calendar_leaves_is_taken_off_too(here: World) -> None:
+    made = await here.outlook.create(subject="Massage", categories=["Red category"])
+    calendar = await here.add_calendar()
+    appointments, states = here.database.appointments, here.database.sync_states
+    now = here.clock()
+    under_way = {"wanted_at": now, "due_at": now + timedelta(minutes=1), "lease": "another replica's"}
+    writing = {"category": CONFIRMED, "prefix": None, "etag": None}
+    await appointments.update_one(here.mine, {"$set": {"label.mark": under_way, "label.writing": writing}})
+    await here.database.calendars.update_one({"_id": calendar}, {"$set": {"state": "removing", "remove_labels": True}})
+    await here.tell_calendar(calendar, "removing")
+    closed = await until(lambda: states.find_one({"_id": calendar, "state": "closed"}))
+    waited = {"_id": calendar, "closing.wanted_at": {"$gt": closed["closing"]["wanted_at"]}}
+    await until(lambda: states.find_one(waited))
+    await here.outlook.patch(made["id"], {"categories": ["Red category", CONFIRMED]})
+    await appointments.update_one(here.mine, {"$unset": {"label.mark": ""}})
+    await until(lambda: _none(states.find_one({"_id": calendar})))
+    assert (await here.outlook.get(f"/me/events/{made['id']}"))["categories"] == ["Red category"]
+
+
 async def _none(coroutine: Any) -> bool:
     return await coroutine is None

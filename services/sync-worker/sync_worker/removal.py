@@ -40,6 +40,8 @@ class Removal:
             return now + LOOK_AGAIN
         document = await self.database.calendars.find_one({"_id": calendar}, {"remove_labels": 1})
         if document and document.get("remove_labels"):
+            if not await self._stop_labels(calendar, now):
+                return now + LOOK_AGAIN
             await self._take_labels_off(calendar, now)
         mine: Document = {"calendar": calendar}
         gone = await self.appointments.remove(mine | {"end": {"$gte": now}}, "calendar-removed", now, {})
@@ -49,9 +51,18 @@ class Removal:
         log.info("calendar removed", calendar=calendar, announced=gone)
         return None
 
+    async def _stop_labels(self, calendar: str, now: datetime) -> bool:
+        """Nobody begins another label here; False while one is still being written."""
+        collection = self.appointments.collection
+        marked: Document = {"calendar": calendar, "label.mark": {"$exists": True}}
+        leased: Document = {"label.mark.lease": {"$exists": True}, "label.mark.due_at": {"$gt": now}}
+        await collection.update_many(marked | {"$nor": [leased]}, {"$unset": {"label.mark": ""}})
+        return await collection.find_one(marked, {"_id": 1}) is None
+
     async def _take_labels_off(self, calendar: str, now: datetime) -> None:
         """While tokens serve: an account that needs its owner again keeps its labels."""
-        labelled = {"calendar": calendar, "removed": None, "label.value": {"$ne": "none"}}
+        ours: list[Document] = [{"label.value": {"$ne": "none"}}, {"label.writing": {"$exists": True}}]
+        labelled: Document = {"calendar": calendar, "removed": None, "$or": ours}
         async for appointment in self.appointments.collection.find(labelled):
             try:
                 await self.labels.take_off(appointment, now)
