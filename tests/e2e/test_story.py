@@ -223,6 +223,7 @@ async def test_a_removed_calendar_leaves_nothing_behind(settings: Page, browser:
         await settings.goto(f"{system.settings_url}/settings/calendars")
         await settings.get_by_role("row", name="Front desk").get_by_role("button", name="Remove").click()
         dialog = settings.get_by_role("dialog")
+        await expect(dialog).to_be_visible()
         await settings.screenshot(path=shots / "12-remove.png")
         await dialog.get_by_role("button", name="Remove").click()
         await expect(settings.get_by_role("row", name="Front desk")).to_have_count(0)
