@@ -1,7 +1,7 @@
 # Everything that is done with this repository; `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt lock test-kafka clean
+.PHONY: help run test lint fmt lock bench test-kafka clean
 
 # The first of these that is 3.11 to 3.13; `make PYTHON=…` chooses another.
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -37,6 +37,10 @@ fmt: $(VENV) ## Format, and mend what ruff can mend
 lock: $(UV) ## Lock the dependencies of all packages again, as the head of requirements.lock says
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--group local --group dev $(PACKAGES:%=--no-emit-package %) pyproject.toml -o requirements.lock
+
+bench: $(VENV) ## Measure how long changes and answers take here (ARGS="…" for the number of rounds)
+	@.venv/bin/python -m attendara_local.machine
+	@.venv/bin/python -m tests.benchmarks.story $(ARGS)
 
 test-kafka: $(VENV) ## Run the integration tests against Apache Kafka itself (Java 17, Maven)
 	@.venv/bin/python -m attendara_local.machine

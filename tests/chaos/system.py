@@ -23,11 +23,11 @@ from attendara_local.ports import Ports
 from attendara_local.stack import Stack
 from common.messages import AppointmentStatusReported, Status
 from common.store import Database, Document
-from tests.chaos.outlook import Outlook, Standing, new_outlook
 from tests.chaos.proxy import Proxy, proxied
-from tests.chaos.settings_pages import settings_pages
+from tests.outlook import Outlook, Standing, new_outlook
 from tests.servers import ADDRESSES
 from tests.serving import until
+from tests.settings_pages import settings_pages
 
 SERVICES = ("auth", "renewer", "settings-web", "sync-worker", "webhook-gateway")
 ORGANIZATION = "org_bergpraxis"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.chaos.busy import busy
-from tests.chaos.settings_pages import settings_pages
 from tests.chaos.system import SERVICES, System, cut, killed, paused, running_system
 from tests.consent import give_consent
+from tests.settings_pages import settings_pages
 
 AWHILE = 8.0
 """Seconds that a server is away: longer than any client's session with it."""

@@ -14,10 +14,10 @@ from attendara_local.environment import MICROSOFT_APP
 from attendara_local.stack import Stack
 from common.messages import AppointmentChanged
 from common.store import Database, Document
-from tests.chaos.settings_pages import SettingsPages, settings_pages
 from tests.kafka_reading import reading
 from tests.servers import Servers
 from tests.serving import until
+from tests.settings_pages import SettingsPages, settings_pages
 from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Shown, shown_between
 
 ADMIN = "usr_clara"
