@@ -1,6 +1,8 @@
 """The servers of the tests as containers, through testcontainers: ATTENDARA_TEST_SERVERS=containers."""
 
+import gc
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 
@@ -14,6 +16,8 @@ from attendara_local.ready import kafka_ready, mongodb_ready, redis_ready
 MONGODB_IMAGE, REDIS_IMAGE, KAFKA_IMAGE = "mongo:7", "redis:7", "apache/kafka:4.1.0"
 START_LIMIT = 120.0
 """Seconds from a pulled image to a server that answers."""
+LINES_SHOWN = 20
+"""Of what a container said that didn't get ready."""
 
 
 def start(stack: ExitStack, given: Mapping[str, str]) -> dict[str, str]:
@@ -38,21 +42,32 @@ def start(stack: ExitStack, given: Mapping[str, str]) -> dict[str, str]:
         ),
         "KAFKA_BOOTSTRAP_SERVERS": (f"localhost:{ports.kafka}", _kafka(ports.kafka), kafka_ready(ports.kafka)),
     }
-    for variable in given:
-        servers.pop(variable, None)
+    for variable, value in given.items():
+        if value:  # an empty one is as good as none, as it is for the local servers
+            servers.pop(variable, None)
     for _, container, _ in servers.values():
         stack.enter_context(container)
-    for variable, (_, _, wants) in servers.items():
-        _wait(variable, wants)
+    for variable, (_, container, wants) in servers.items():
+        _wait(variable, container, wants)
     return {variable: address for variable, (address, _, _) in servers.items()}
 
 
 def _check_docker() -> None:
+    # The library leaves its socket open when nobody answers: we let it go here, or its warning buries our sentence.
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        missing = _no_docker()
+        gc.collect()
+    if missing:
+        raise RuntimeError(f"ATTENDARA_TEST_SERVERS=containers needs a Docker engine: {missing}")
+
+
+def _no_docker() -> str | None:
     try:
         with closing(docker.from_env()) as client:
             client.ping()
     except DockerException as error:
-        raise RuntimeError(f"ATTENDARA_TEST_SERVERS=containers needs a Docker engine: {error}") from None
+        return str(error)
+    return None
 
 
 def _kafka(port: int) -> DockerContainer:
@@ -75,9 +90,11 @@ def _kafka(port: int) -> DockerContainer:
     return container
 
 
-def _wait(variable: str, wants: Callable[[], str | None]) -> None:
+def _wait(variable: str, container: DockerContainer, wants: Callable[[], str | None]) -> None:
     limit = time.monotonic() + START_LIMIT
     while missing := wants():
-        if time.monotonic() > limit:
-            raise TimeoutError(f"The container for {variable} is not ready after {START_LIMIT:.0f} s: {missing}")
+        container.reload()
+        if container.status != "running" or time.monotonic() > limit:
+            said = b"".join(container.get_logs()).decode(errors="replace").splitlines()[-LINES_SHOWN:]
+            raise RuntimeError("\n".join([f"{container.image} ({container.status}) for {variable} isn't ready: {missing}", *said]))
         time.sleep(0.1)

@@ -12,7 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from common.errors import NotFound, Permanent, Transient
 from common.messages import Message, Topic, parked_topic
-from common.messaging import BRAKE_AFTER, Dropped, Messaging, make_messaging
+from common.messaging import Messaging, make_messaging
+from common.taking import BRAKE_AFTER, Dropped
 from tests.kafka_reading import settings_of
 from tests.servers import Kafka
 from tests.serving import until

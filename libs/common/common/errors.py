@@ -12,8 +12,8 @@
     └── Rejected              the caller is wrong: say so, change nothing
         └── NotFound          no such thing in this organization
 
-Foreign exceptions are translated where each outside system is met: `graph/failures.py`, `store.translated`,
-`messaging.publish`, `auth.microsoft`. HTTP codes are decided in `web.py`, the outcome of a message in `messaging.py`.
+Foreign exceptions are translated where each outside system is met: `graph/failures.py`, `store.AWAY`,
+`messaging.publish`, `auth.microsoft`. HTTP codes are decided in `web.py`, the outcome of a message in `taking.py`.
 """
 
 
@@ -87,3 +87,8 @@ class NotFound(Rejected):
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message, status=404, reason=reason)
+
+
+def reason_of(error: BaseException) -> str:
+    """The short word for any error: ours, or a foreign one's class."""
+    return error.reason if isinstance(error, AttendaraError) else type(error).__name__

@@ -15,8 +15,7 @@ from typing import Any
 from pymongo import ASCENDING, ReturnDocument
 from ulid import ULID
 
-from common.errors import Throttled
-from common.messaging import reason_of
+from common.errors import Throttled, reason_of
 from common.store import Collection, Document
 
 LONGEST_WAIT = timedelta(minutes=15)

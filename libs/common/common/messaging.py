@@ -1,22 +1,18 @@
-"""Kafka, through FastStream: how a message is published, and how each message of a batch gets its own outcome.
+"""Kafka, through FastStream: how messages are published and subscribed to, and how a service comes to its broker.
 
-A handler returns (marked or done), or raises: `Dropped` is counted, `Rejected`/`Permanent` and anything unforeseen is
-parked on `<service>.dead.v1`, `Transient` fails the batch, which is read again after a jittered wait. Unforeseen errors
-in a row are a bug of ours: the subscriber then pauses (the brake) instead of parking everything, and `/readyz` says so.
+What becomes of each message that was read is decided in `taking.py`.
 """
 
 import asyncio
 import random
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
-from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
@@ -24,31 +20,17 @@ from faststream.kafka import KafkaBroker
 from ulid import ULID
 
 from common import telemetry
-from common.errors import AttendaraError, Permanent, Rejected, Transient
+from common.errors import Transient
 from common.messages import Message, parked_topic
 from common.settings import ServiceSettings
+from common.taking import Record, Taking, parse, raw_records
 from common.tasks import end
 
 log = structlog.get_logger()
 
 M = TypeVar("M", bound=Message)
 
-BRAKE_AFTER = 5
-"""Unforeseen errors in a row before a subscriber pauses."""
-
-KEPT_LINKS = 32
-
-Record: TypeAlias = ConsumerRecord[Any, Any]
-
 _encode = msgspec.json.Encoder().encode
-
-
-class Dropped(Exception):
-    """Raised by a handler: this message needs nothing from us. Counted under `reason`, never parked."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass
@@ -95,7 +77,7 @@ class Messaging:
 
         `together`: messages of one batch with the same key are handled once, by the first; its span links to the others.
         """
-        subscription = _Subscription(self, message, handle, together)
+        taking = Taking(message, handle, together=together, park=self.park, away=self.away, braked=self.braked)
         self.topics.add(message.topic.name)
         self.broker.subscriber(
             message.topic.name,
@@ -107,9 +89,9 @@ class Messaging:
             session_timeout_ms=self.settings.kafka_session_timeout_ms,
             heartbeat_interval_ms=self.settings.kafka_heartbeat_interval_ms,
             fetch_max_wait_ms=self.settings.kafka_fetch_max_wait_ms,
-            parser=_parse,
-            decoder=_raw_records,
-        )(subscription.take)
+            parser=parse,
+            decoder=raw_records,
+        )(taking.take)
 
     async def park(self, record: Record, reason: str, attempts: int = 1) -> None:
         headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
@@ -203,114 +185,3 @@ def envelope(topic: str, source: str) -> dict[str, str]:
         "ce_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "content-type": "application/json",
     }
-
-
-class _Subscription:
-    """One topic's records, taken one by one; the only place that decides what becomes of a message that failed."""
-
-    def __init__(
-        self, messaging: Messaging, message: type[Message], handle: Callable[[Any], Awaitable[None]], together: bool
-    ) -> None:
-        self._together = together
-        self._messaging = messaging
-        self._topic = message.topic.name
-        self._decode = msgspec.json.Decoder(message).decode
-        self._handle = handle
-        self._unforeseen = 0
-
-    async def take(self, records: tuple[Record, ...]) -> None:
-        if self._topic in self._messaging.braked:
-            await asyncio.sleep(5)
-            raise Transient(f"{self._topic} is paused")
-        try:
-            for record, others in self._grouped(records):
-                outcome = await self._take_one(record, others)
-                telemetry.count("messages_taken", 1 + len(others), topic=self._topic, outcome=outcome)
-        except (Transient, KafkaError, *self._messaging.away) as error:
-            log.warning("batch will be read again", topic=self._topic, error=str(error))
-            await asyncio.sleep(random.uniform(0.5, 3))  # noqa: S311
-            raise
-
-    def _grouped(self, records: tuple[Record, ...]) -> list[tuple[Record, list[Record]]]:
-        if not self._together:
-            return [(record, []) for record in records]
-        groups: dict[object, tuple[Record, list[Record]]] = {}
-        for record in records:
-            key = record.key if record.key is not None and self._is_sound(record) else (record.partition, record.offset)
-            if key in groups:
-                groups[key][1].append(record)
-            else:
-                groups[key] = (record, [])
-        return list(groups.values())
-
-    def _is_sound(self, record: Record) -> bool:
-        """A message that will be parked must not speak for others."""
-        try:
-            return self._decode(record.value or b"") is not None
-        except msgspec.MsgspecError:
-            return False
-
-    async def _take_one(self, record: Record, others: list[Record]) -> str:
-        if record.value is None:
-            return "null"
-        links = [_trace_of(other) for other in others[:KEPT_LINKS]]
-        with telemetry.span(f"process {self._topic}", kind="consumer", parent=_trace_of(record), links=links):
-            try:
-                await self._handle(self._decode(record.value))
-            except Exception as error:
-                return await self._outcome(record, error)
-        self._unforeseen = 0
-        return "done"
-
-    async def _outcome(self, record: Record, error: Exception) -> Literal["dropped", "parked"]:
-        match error:
-            case Dropped():
-                log.info("message dropped", topic=self._topic, reason=error.reason)
-                telemetry.count("messages_dropped", topic=self._topic, reason=error.reason)
-                return "dropped"
-            case Transient() | KafkaError():
-                raise error
-            case _ if isinstance(error, self._messaging.away):
-                raise error
-            case msgspec.MsgspecError():
-                reason = f"malformed: {error}"
-            case Rejected() | Permanent():
-                reason = f"{error.reason}: {error}"
-            case _:
-                reason = f"unexpected: {type(error).__name__}"
-                self._brake(error)
-        log.warning("message parked", topic=self._topic, offset=record.offset, reason=_without_content(reason))
-        await self._messaging.park(record, reason)
-        return "parked"
-
-    def _brake(self, error: Exception) -> None:
-        log.exception("unforeseen error in a handler", topic=self._topic, exc_info=error)
-        self._unforeseen += 1
-        if self._unforeseen >= BRAKE_AFTER:
-            self._messaging.braked.add(self._topic)
-            telemetry.count("subscribers_braked", topic=self._topic)
-            raise Transient(f"{self._topic} pauses after {self._unforeseen} unforeseen errors in a row") from error
-
-
-def _without_content(reason: str) -> str:
-    """What a sender wrote doesn't belong in our log: msgspec quotes invalid values."""
-    return re.sub(r"'[^']*'", "'…'", reason)[:200]
-
-
-def _trace_of(record: Record) -> dict[str, str]:
-    return {name: value.decode("ascii", "replace") for name, value in record.headers if name in telemetry.TRACE_HEADERS and value}
-
-
-async def _parse(records: tuple[Record, ...], original: Callable[..., Awaitable[Any]]) -> Any:
-    """FastStream decodes all headers as UTF-8 and would re-read for ever a batch in which one isn't: it sees none."""
-    message = await original(tuple(replace(record, headers=()) for record in records))
-    message.raw_message = records
-    return message
-
-
-async def _raw_records(message: Any) -> Any:
-    return message.raw_message
-
-
-def reason_of(error: BaseException) -> str:
-    return error.reason if isinstance(error, AttendaraError) else type(error).__name__

@@ -172,7 +172,7 @@ def _set_up_logs(settings: ServiceSettings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     for noisy, level in (
-        ("aiokafka", "ERROR"),
+        ("aiokafka", "CRITICAL"),
         ("httpx2", "WARNING"),
         ("pymongo", "WARNING"),
         ("uvicorn.access", "WARNING"),

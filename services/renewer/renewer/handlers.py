@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from common import telemetry
 from common.messages import CalendarChanged, CalendarSyncRequested, ConnectionChanged, LifecycleReceived
-from common.messaging import Dropped, Messaging
+from common.messaging import Messaging
 from common.runner import Clock, Runner
 from common.store import Calendar, Database, read
+from common.taking import Dropped
 from renewer.subscriptions import Subscriptions
 
 

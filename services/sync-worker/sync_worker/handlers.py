@@ -10,9 +10,10 @@ from common.messages import (
     ConnectionChanged,
     NotificationReceived,
 )
-from common.messaging import Dropped, Messaging
+from common.messaging import Messaging
 from common.runner import Clock, Runner
 from common.store import Calendar, Database, read
+from common.taking import Dropped
 from sync_worker.removal import Removal
 from sync_worker.states import States
 from sync_worker.status import Statuses

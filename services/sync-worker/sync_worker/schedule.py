@@ -13,9 +13,9 @@ from common import telemetry
 from common.errors import Rejected
 from common.marks import Marks
 from common.messages import CalendarChanged
-from common.messaging import Dropped
 from common.runner import Clock
 from common.store import Calendar, Database, Document, read
+from common.taking import Dropped
 from sync_worker.handlers import Handlers
 from sync_worker.states import OPEN, States
 

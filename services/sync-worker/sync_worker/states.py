@@ -11,8 +11,8 @@ from typing import Literal
 
 from pymongo import ReturnDocument
 
+from common.errors import reason_of
 from common.marks import Claim, Marks
-from common.messaging import reason_of
 from common.runner import Work
 from common.store import Calendar, Collection, Database, Document
 

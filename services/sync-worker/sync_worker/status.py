@@ -10,8 +10,9 @@ from common import telemetry
 from common.errors import NotFound, Rejected
 from common.marks import Claim, Marks
 from common.messages import AppointmentStatusReported
-from common.messaging import Dropped, Messaging
+from common.messaging import Messaging
 from common.store import Collection, Document
+from common.taking import Dropped
 from sync_worker.appointments import Appointments
 from sync_worker.states import States
 
