@@ -1,6 +1,5 @@
 """The servers of the tests as containers, through testcontainers: ATTENDARA_TEST_SERVERS=containers."""
 
-import gc
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -56,7 +55,6 @@ def _check_docker() -> None:
     # The library leaves its socket open when nobody answers: we let it go here, or its warning buries our sentence.
     with warnings.catch_warnings(action="ignore", category=ResourceWarning):
         missing = _no_docker()
-        gc.collect()
     if missing:
         raise RuntimeError(f"ATTENDARA_TEST_SERVERS=containers needs a Docker engine: {missing}")
 
