@@ -350,6 +350,23 @@ async def test_a_subscription_whose_making_was_never_answered_is_replaced(world:
     assert [subscription.id for subscription in world.at_graph()] == [after["graph_id"]]
 
 
+async def test_another_organizations_subscription_of_the_same_calendar_stays(world: World) -> None:
+    first = await world.settled(await world.add())
+    connection = await world.database.connections.find_one({"_id": world.connection})
+    assert connection
+    world.organization, world.connection = f"{world.organization}_next_door", new_id("con")
+    world.door.accounts[world.connection] = world.account.id
+    await world.database.connections.insert_one(connection | {"_id": world.connection, "organization": world.organization})
+
+    second = await world.held(await world.add(), state="no-push")
+
+    assert "another organization" in second["last_error"]
+    assert [subscription.id for subscription in world.at_graph()] == [first["graph_id"]]
+    await world.remove(second["calendar"])
+    await until(lambda: _gone(world, second["calendar"]))
+    assert [subscription.id for subscription in world.at_graph()] == [first["graph_id"]]
+
+
 async def test_a_calendar_that_can_have_no_push_says_so_once_and_is_tried_again_daily(world: World) -> None:
     mailbox = world.sandbox.mailboxes.of(world.account)
     shared = add_calendar(mailbox, "Shared", owner=("Sabine", "sabine@practice.example"))

@@ -65,7 +65,7 @@ async def _create_at_graph(
     try:
         return await ask_within_the_cap(ask, minutes, now)
     except Conflict as error:
-        await delete_others(mailbox, calendar, duplicate_of(error))
+        await delete_others(tools, mailbox, held, calendar, duplicate_of(error))
     return await ask_within_the_cap(ask, minutes, now)
 
 

@@ -8,6 +8,7 @@ from common.errors import AdminConsentNeeded, Gone, NotFound, ReconnectNeeded, R
 from common.graph import Mailbox
 from common.marks import Claim
 from common.store import Calendar
+from renewer.refusals import Shared
 from renewer.subscriptions import Held
 from renewer.terms import resource_of
 from renewer.tools import Tools
@@ -21,8 +22,8 @@ async def delete(tools: Tools, claim: Claim, held: Held, calendar: Calendar | No
         if held.graph_id:
             await delete_at_graph(mailbox, held.graph_id)
         elif calendar:  # the answer to a create may have been lost
-            await delete_others(mailbox, calendar)
-    except (AdminConsentNeeded, NotFound, ReconnectNeeded, Refused) as error:
+            await delete_others(tools, mailbox, held, calendar)
+    except (AdminConsentNeeded, NotFound, ReconnectNeeded, Refused, Shared) as error:
         log.info("a subscription is left to its end", calendar=held.calendar, reason=error.reason)
     await tools.subscriptions.remove(claim)
 
@@ -33,9 +34,16 @@ async def delete_at_graph(mailbox: Mailbox, subscription: str) -> None:
         await mailbox.delete_subscription(subscription)
 
 
-async def delete_others(mailbox: Mailbox, calendar: Calendar, named: str | None = None) -> None:
-    """Whatever Graph lists for this calendar, and the one that it named: its list sometimes misses entries."""
+async def delete_others(tools: Tools, mailbox: Mailbox, held: Held, calendar: Calendar, named: str | None = None) -> None:
+    """Whatever Graph lists for this calendar, and the one that it named: its list sometimes misses entries.
+
+    Raises Shared when another organization, which connected the same account, holds one of them; that one stays.
+    """
     ours = resource_of(calendar).strip("/")
     found = {listed.id for listed in await mailbox.subscriptions() if (listed.resource or "").strip("/") == ours}
-    for subscription in found | ({named} if named else set()):
+    found |= {named} if named else set()
+    theirs = await tools.subscriptions.wanted_elsewhere(held, found)
+    for subscription in found - theirs:
         await delete_at_graph(mailbox, subscription)
+    if theirs:
+        raise Shared("another organization holds the one subscription that Graph allows for this calendar")

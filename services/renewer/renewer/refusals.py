@@ -8,11 +8,17 @@ Reason: Forbidden]", "Subscription Id … already exists for the requested combi
 
 import re
 
-from common.errors import AttendaraError, Conflict, Gone, Refused
+from common.errors import AttendaraError, Conflict, Gone, Permanent, Refused
 
 _INNER = re.compile(r"Status Code: (\w+)")
 _DUPLICATE = re.compile(r"Subscription Id (\S+) already exists")
 _CANT = frozenset(("NotFound", "Forbidden", "BadRequest", "MethodNotAllowed", "NotImplemented"))
+
+
+class Shared(Permanent):
+    """Graph allows one subscription per app and calendar, and another organization's connection to this account has it."""
+
+    default_reason = "shared-calendar"
 
 
 def is_too_long(error: AttendaraError) -> bool:
@@ -21,11 +27,11 @@ def is_too_long(error: AttendaraError) -> bool:
 
 
 def means_no_push(error: AttendaraError) -> bool:
-    """There can be no subscription for this calendar now: another's, on premises, unlicensed, gone, or one too many."""
+    """There can be no subscription for this calendar now: another's, shared, on premises, unlicensed, gone, or one too many."""
     inner = _INNER.search(str(error))
     if isinstance(error, Refused) and error.code == "ExtensionError" and inner:
         return inner[1] in _CANT
-    return isinstance(error, Gone) or (isinstance(error, Refused) and error.status == 403)
+    return isinstance(error, Gone | Shared) or (isinstance(error, Refused) and error.status == 403)
 
 
 def duplicate_of(error: Conflict) -> str | None:

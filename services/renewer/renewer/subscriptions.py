@@ -35,6 +35,7 @@ class Held(Subscription, frozen=True, kw_only=True):
 class Subscriptions:
     def __init__(self, database: Database) -> None:
         self.collection: Collection = database.subscriptions
+        self._calendars: Collection = database.calendars
         self.marks = Marks(self.collection, "work")
         self._prepared = False
 
@@ -43,6 +44,7 @@ class Subscriptions:
         if not self._prepared:
             await self.collection.create_index("calendar", unique=True)
             await self.collection.create_index("connection")
+            await self.collection.create_index("graph_id")
             await self.marks.create_index()
             self._prepared = True
 
@@ -72,6 +74,13 @@ class Subscriptions:
         """The subscription that Graph speaks of. The calendar's id was signed by us: it needs no organization beside it."""
         document = await self.collection.find_one({"calendar": message.calendar, "graph_id": message.subscription})
         return msgspec.convert(document, Held) if document else None
+
+    async def wanted_elsewhere(self, held: Held, graph_ids: set[str]) -> set[str]:
+        """Which of these belong to other calendars that are still monitored, over all organizations."""
+        query = {"graph_id": {"$in": sorted(graph_ids)}, "_id": {"$ne": held.id}}
+        others = {other["calendar"]: other["graph_id"] async for other in self.collection.find(query, ["calendar", "graph_id"])}
+        active = await self._calendars.distinct("_id", {"_id": {"$in": sorted(others)}, "state": "active"})
+        return {others[calendar] for calendar in active}
 
     async def renew_now(self, query: Document, now: datetime, trace: Mapping[str, str]) -> int:
         """Due for renewal at once, even what waits after a failure: its cause may be gone."""
