@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from common.errors import Throttled
-from common.mailbox_gate import BULK_SLOTS, SLOTS, MailboxGate
+from common.mailbox_gate import BULK_SLOTS, LEASE_SECONDS, SLOTS, MailboxGate
 
 
 @pytest.fixture
@@ -128,6 +128,6 @@ async def test_a_mailbox_without_requests_leaves_nothing_in_redis(
     gates: tuple[MailboxGate, MailboxGate], redis: Redis, unique: str
 ) -> None:
     async with gates[0].slot(unique):
-        assert 0 < await redis.pttl(f"gate:{{{unique}}}:slots") <= 40_000
+        assert 0 < await redis.pttl(f"gate:{{{unique}}}:slots") <= LEASE_SECONDS * 1000
 
     assert await redis.exists(f"gate:{{{unique}}}:slots") == 0

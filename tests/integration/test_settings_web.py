@@ -428,6 +428,39 @@ async def test_a_connection_that_goes_takes_its_calendars_along(web: Web, organi
     assert await web.database.calendars.find_one({"_id": kept, "state": "active"})
 
 
+async def test_a_removed_account_is_not_there_and_one_being_removed_takes_no_calendar(web: Web, organization: str) -> None:
+    connection = await web.auth.connect(organization, "Front desk")
+    of_it = {"_id": connection}
+    async with web.browser(organization) as browser:
+        await web.database.connections.update_one(of_it, {"$set": {"state": "removing"}})
+        refused = await browser.api("POST", "/calendars", json={"connection": connection, "graph_ids": ["any"]})
+        assert (refused.status_code, refused.json()["detail"]) == (409, "This account is being removed.")
+        await web.database.connections.update_one(of_it, {"$set": {"state": "removed"}})
+        for path in (f"{ADD}/{connection}", f"{PROVIDERS}/{connection}/rename", f"{PROVIDERS}/{connection}/remove"):
+            assert "isn’t there" in await browser.see(path, 404)
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/api/v1/calendars", "application/json"), (SYNC, "multipart/form-data; boundary=b")])
+async def test_a_body_larger_than_ours_is_not_read(web: Web, path: str, kind: str) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n' if "form" in kind else b'{"a": "'
+    async with web.browser() as stranger:
+        answer = await stranger.client.post(path, content=head + b"x" * 300_000, headers={"content-type": kind})
+    assert answer.status_code == 413
+    assert "Content-Security-Policy" in answer.headers
+
+
+async def test_what_auth_says_to_programs_is_not_shown_to_people(web: Web, organization: str) -> None:
+    web.auth.refuses = "body.query.code: String should have at most 8000 characters"
+    try:
+        async with web.browser(organization) as browser:
+            state = await begin_connect(browser)
+            page = await browser.see(f"/connect/microsoft/return?code=c&state={state}")
+    finally:
+        web.auth.refuses = None
+    assert "begin again" in page
+    assert "8000" not in page
+
+
 async def test_another_organization_s_things_are_not_there(web: Web, organization: str) -> None:
     connection = await web.auth.connect(organization, "Front desk")
     calendar = await web.calendar(organization, connection)

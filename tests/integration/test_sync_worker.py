@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.messages import AppointmentStatusReported, OutlookEvent
+from common.messages import AppointmentStatusReported, CalendarSyncRequested, OutlookEvent
 from common.store import Database
 from outlook_sandbox import seed
 from tests.integration.world import Worker, World, parked_by, worker, world_in
@@ -170,6 +170,17 @@ async def test_an_expired_link_leads_to_a_full_round_that_heals(here: World) -> 
     await here.notify(calendar)
     assert (await here.said("updated"))[0]["subject"] == "Massage, long"
     assert (await here.said("removed"))[0]["subject"] == "Taping"
+
+
+async def test_a_manual_sync_does_not_wait_for_the_end_of_a_pause_after_failures(here: World) -> None:
+    calendar = await here.add_calendar()
+    later = here.clock() + timedelta(minutes=15)
+    paused = {"wanted_at": here.clock(), "due_at": later, "attempts": 9, "last_error": "gone"}
+    await here.database.sync_states.update_one({"_id": calendar}, {"$set": {"delta": paused}})
+    await here.outlook.create(subject="Massage")
+    asked = CalendarSyncRequested(organization=here.organization, calendar=calendar, reason="manual")
+    await here.messaging.publish(asked)
+    assert (await here.said("created"))[0]["subject"] == "Massage"
 
 
 async def test_a_thousand_notifications_cost_few_rounds(here: World) -> None:

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 SLOTS = 4
 BULK_SLOTS = 2
-LEASE_SECONDS = 40.0
+LEASE_SECONDS = 70.0
 """Longer than any request of ours may take."""
 PATIENCE_SECONDS = 30.0
 

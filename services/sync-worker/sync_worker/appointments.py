@@ -108,9 +108,12 @@ class Appointments:
         return result.matched_count + result.inserted_count == len(operations)
 
     async def suspect(self, query: Document) -> int:
-        """What a tombstone, a changed series or an ended full round left in doubt; `check.py` finds out."""
-        doubt = {"$set": {"suspect": {"misses": 0}}}
-        return (await self.collection.update_many(query | {"removed": None, "suspect": {"$exists": False}}, doubt)).modified_count
+        """What a tombstone, a changed series or an ended full round left in doubt; `check.py` finds out.
+
+        Returns how many are in doubt now, those that were before among them: a repeated page must mark them again.
+        """
+        doubt = [{"$set": {"suspect": {"$ifNull": ["$suspect", {"misses": 0}]}}}]
+        return (await self.collection.update_many(query | {"removed": None}, doubt)).matched_count
 
     async def remove(self, query: Document, reason: str, now: datetime, trace: Document) -> int:
         """Declares removed what `query` finds, and announces it."""

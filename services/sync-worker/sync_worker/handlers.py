@@ -58,6 +58,8 @@ class Handlers:
         query = {"_id": message.calendar, "organization": message.organization}
         if not await self.states.wish(message.mode, query, self.clock(), telemetry.carrier()):
             raise Dropped("unknown-calendar")
+        if message.reason == "manual":  # somebody waits: not for the end of a pause after failures
+            await self.runners[f"{message.mode} round"].marks.hurry(query, self.clock())
         self.runners[f"{message.mode} round"].wake()
 
     async def connection_changed(self, message: ConnectionChanged) -> None:

@@ -23,6 +23,7 @@ from common.graph.shapes import (
     Listing,
     MasterCategory,
     Page,
+    RawPage,
 )
 from common.graph.tokens import AccessTokens, BearerAuth, auth_client
 from common.mailbox_gate import MailboxGate
@@ -133,13 +134,13 @@ class Mailbox:
     async def delta_page(self, link: str) -> Page:
         """One page of a chain; the answer's links are whole and go back as they are. Raises LinkExpired on 410."""
         prefer = f"{PREFER}, odata.maxpagesize={PAGE_SIZE}"
-        return self._decode(await self._send("GET", link, "delta page", headers={"Prefer": prefer}), Page)
+        return self._decode(await self._send("GET", link, "delta page", headers={"Prefer": prefer}), RawPage).read()
 
     async def calendar_view(self, calendar: str, start: datetime, end: datetime) -> AsyncIterator[Event]:
         window = urlencode({"startDateTime": _stamp(start), "endDateTime": _stamp(end), "$top": PAGE_SIZE})
         link: str | None = f"/me/calendars/{quote(calendar)}/calendarView?{window}"
         while link:
-            page = self._decode(await self._send("GET", link, "calendar view"), Page)
+            page = self._decode(await self._send("GET", link, "calendar view"), RawPage).read()
             for event in page.value:
                 yield event
             link = page.next_link

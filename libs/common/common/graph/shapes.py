@@ -6,6 +6,11 @@ Source: https://learn.microsoft.com/graph/api/resources/event and the pages of t
 from datetime import UTC, date, datetime
 
 import msgspec
+import structlog
+
+from common import telemetry
+
+log = structlog.get_logger()
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -107,6 +112,39 @@ class Page(Shape, frozen=True, kw_only=True):
     value: list[Event]
     next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
     delta_link: str | None = msgspec.field(name="@odata.deltaLink", default=None)
+
+
+class RawPage(Shape, frozen=True, kw_only=True):
+    """A page whose items aren't decoded yet: one that isn't as documented must not cost the others."""
+
+    value: list[msgspec.Raw]
+    next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
+    delta_link: str | None = msgspec.field(name="@odata.deltaLink", default=None)
+
+    def read(self) -> Page:
+        """The page with the items that can be read; what can't be is logged and counted, and left out."""
+        events = [event for item in self.value if (event := _event(item))]
+        return Page(value=events, next_link=self.next_link, delta_link=self.delta_link)
+
+
+def _event(item: msgspec.Raw) -> Event | None:
+    try:
+        event = msgspec.json.decode(item, type=Event)
+        if event.removed is None:
+            _check_times(event)
+    except (msgspec.MsgspecError, ValueError) as error:
+        # msgspec names the field and the type that it found there, never the value.
+        wrong = str(error) if isinstance(error, msgspec.MsgspecError) else "its times"
+        log.warning("event left out: it is not as documented", wrong=wrong)
+        telemetry.count("events_unreadable")
+        return None
+    return event
+
+
+def _check_times(event: Event) -> None:
+    if event.start is None or event.end is None:
+        raise ValueError("an event without times")
+    _ = event.start.instant, event.end.instant
 
 
 class GraphCalendar(Shape, frozen=True, kw_only=True):
