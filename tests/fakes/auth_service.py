@@ -49,7 +49,9 @@ class AuthService:
         self.flows[state] = flow
         return {"flow": state, "authorize_url": f"https://login.example/authorize?state={state}&scope=a+b"}
 
-    async def finish(self, answer: dict[str, Any]) -> dict[str, Any]:
+    async def finish(self, answer: dict[str, Any]) -> Any:
+        if any(len(value) > 8000 for value in answer["query"].values()):
+            return JSONResponse({"title": "invalid", "detail": "body.query.code: String should have at most 8000 characters"}, 422)
         flow = self.flows.pop(answer["query"].get("state", ""), None)
         ending = "expired" if flow is None else self.ending
         if flow and any(flow[name] != answer[name] for name in BOUND):

@@ -69,6 +69,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        telemetry=telemetry.OF_REQUESTS,
     )
     app.state.parts = Parts(
         settings=settings,

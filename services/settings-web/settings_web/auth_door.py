@@ -92,6 +92,8 @@ def _refusal(answer: httpx2.Response) -> Exception:
             return NotFound("no such connection")
         case 401 | 403:
             return Permanent("auth refused our service credential", reason="credential-refused")
+        case 422:  # its detail is written for programs
+            return Rejected("Attendara can’t use what was sent. Please begin again.", status=422, reason=problem.title)
         case status if 400 <= status < 500:
             return Rejected(problem.detail or "auth refused", status=status, reason=problem.title)
     return Transient(f"auth answered {answer.status_code}", reason="auth-away")

@@ -73,6 +73,8 @@ class Calendars:
 
     async def add(self, connection: Connection, graph_ids: Sequence[str]) -> list[Calendar]:
         """Adds those chosen; one that is monitored already is left as it is. Raises Rejected (422) for one not on offer."""
+        if connection.state == "removing":
+            raise Rejected("This account is being removed.", status=409, reason="removing")
         if connection.state != "active":
             raise Rejected("This account has to be reconnected first.", status=409, reason=connection.state)
         if not graph_ids:

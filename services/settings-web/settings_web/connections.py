@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common import store
-from common.errors import Rejected
+from common.errors import NotFound, Rejected
 from common.store import Connection, Database
 from settings_web.auth_door import AuthDoor
 
@@ -22,7 +22,11 @@ class Connections:
         return sorted(found, key=lambda connection: connection.name.casefold())
 
     async def one(self, organization: str, connection: str) -> Connection:
-        return await store.find_one(Connection, self.database.connections, organization, connection)
+        """Raises NotFound, also for one that was removed."""
+        found = await store.find_one(Connection, self.database.connections, organization, connection)
+        if found.state == "removed":
+            raise NotFound("no such connection")
+        return found
 
     async def rename(self, organization: str, connection: str, label: str) -> str:
         """Returns the label as it was saved. Raises Rejected (422) if it is empty, too long or in use."""
