@@ -180,8 +180,8 @@ async def test_an_entry_that_is_not_utf_8_is_dropped(gateway: httpx2.AsyncClient
     assert (answer.status_code, len(messaging.published)) == (202, 1)
 
 
-async def test_a_body_larger_than_4_mib_is_refused(gateway: httpx2.AsyncClient) -> None:
-    assert (await gateway.post(NOTIFICATIONS, content=b" " * (4 * 1024 * 1024 + 1))).status_code == 413
+async def test_a_body_larger_than_a_mebibyte_is_refused(gateway: httpx2.AsyncClient) -> None:
+    assert (await gateway.post(NOTIFICATIONS, content=b" " * (1024 * 1024 + 1))).status_code == 413
 
 
 @pytest.mark.parametrize("trouble", ["down", "silent"])
