@@ -10,6 +10,7 @@ const LOOK_EVERY_MS = 250;
 const account = document.body.dataset.account;
 const graph = new Graph(account);
 const week = document.querySelector("#week");
+const newEvent = document.querySelector("#new-event");
 const hiddenKey = `hidden calendars of ${account}`;
 const hidden = new Set(JSON.parse(localStorage.getItem(hiddenKey) ?? "[]"));
 
@@ -35,6 +36,7 @@ async function load() {
   const found = await Promise.all(shown.map((calendar) => graph.events(calendar, monday, addDays(monday, 7))));
   if (turn !== loading) return;
   [calendars, categories, events] = [newCalendars, newCategories, found.flat()];
+  newEvent.disabled = false; // there is a calendar to put it into only now
   draw();
 }
 
@@ -102,6 +104,7 @@ const moment = (date) => ({ dateTime: wall(date), timeZone: ZONE });
 
 function openNew(start, end, allDay = false) {
   const writable = calendars.filter((calendar) => calendar.canEdit);
+  if (!writable.length) return;
   const calendar = writable.find((entry) => !hidden.has(entry.id)) ?? writable[0];
   openDialog({ start, end, allDay, calendar: calendar?.id }, calendars, categories, async (_, values) => {
     const { calendar: chosen, ...content } = values;
@@ -205,7 +208,7 @@ week.addEventListener("click", (click) => {
   return openNew(start, new Date(start.valueOf() + 30 * 60_000));
 });
 
-document.querySelector("#new-event").addEventListener("click", () => {
+newEvent.addEventListener("click", () => {
   const day = chosenDay >= monday && chosenDay < addDays(monday, 7) ? chosenDay : monday;
   const start = new Date(day);
   start.setHours(Math.min(new Date().getHours() + 1, 23));
