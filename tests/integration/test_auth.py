@@ -408,6 +408,18 @@ async def test_a_reconnect_with_another_account_changes_nothing(auth: Auth) -> N
     assert len(await auth.listed()) == 1
 
 
+async def test_a_reconnect_whose_account_was_removed_meanwhile_says_so(auth: Auth) -> None:
+    connection = await auth.connected()
+    query = await give_consent((await auth.begin(connection))["authorize_url"], ANNA)
+    await auth.remove(connection)
+
+    outcome = await auth.finish(query)
+
+    assert outcome["outcome"] == "expired"
+    assert "was removed" in outcome["message"]
+    assert (await auth.stored(connection))["state"] in ("removing", "removed")
+
+
 async def test_a_sign_in_can_be_finished_once(auth: Auth) -> None:
     query = await give_consent((await auth.begin())["authorize_url"], ANNA)
 

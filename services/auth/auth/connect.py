@@ -46,6 +46,7 @@ SENTENCES: dict[Ending, str] = {
     "microsoft-away": "Microsoft did not answer as it should. Please try again in a few minutes.",
     "app-misconfigured": "Connecting is out of order on our side, and not because of you. Our operators must mend it.",
 }
+REMOVED = "This account was removed from Attendara meanwhile, so it was not connected again."
 ALREADY_CONNECTED = "This Microsoft account is connected already, and its connection has been refreshed."
 
 
@@ -101,7 +102,7 @@ class Connect:
         try:
             outcome = await self._redeem(flow, query)
         except AttendaraError as error:
-            outcome = _outcome(_ending(error), flow)
+            outcome = _outcome(_ending(error), flow, REMOVED if isinstance(error, NotFound) else None)
             log.warning("connect did not succeed", organization=flow.organization, outcome=outcome.outcome, error=str(error))
         telemetry.count("connects_finished", outcome=outcome.outcome)
         return outcome
@@ -171,10 +172,10 @@ def _ending(error: AttendaraError) -> Ending:
     return "microsoft-away"
 
 
-def _outcome(ending: Ending, flow: Flow | None) -> Outcome:
+def _outcome(ending: Ending, flow: Flow | None, message: str | None = None) -> Outcome:
     return Outcome(
         outcome=ending,
         connection=flow.connection if flow else None,
-        message=SENTENCES[ending],
+        message=message or SENTENCES[ending],
         return_to=flow.return_to if flow else None,
     )
