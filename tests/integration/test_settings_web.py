@@ -94,7 +94,8 @@ class Browser:
 
     async def api(self, method: str, path: str, **rest: Any) -> httpx2.Response:
         csrf = (await self.client.get("/api/v1/session")).json()["csrf"]
-        return await self.client.request(method, f"/api/v1{path}", headers={"X-CSRF-Token": csrf}, **rest)
+        headers = {"X-CSRF-Token": csrf, "Content-Type": "application/json"}
+        return await self.client.request(method, f"/api/v1{path}", headers=headers, **rest)
 
 
 @pytest.fixture(scope="module")
@@ -447,6 +448,25 @@ async def test_a_body_larger_than_ours_is_not_read(web: Web, path: str, kind: st
         answer = await stranger.client.post(path, content=head + b"x" * 300_000, headers={"content-type": kind})
     assert answer.status_code == 413
     assert "Content-Security-Policy" in answer.headers
+
+
+@pytest.mark.parametrize("character", [r"\u0000", r"\u001b", r"\ud83d"])
+async def test_a_character_that_nothing_can_hold_is_refused(web: Web, organization: str, character: str) -> None:
+    connection = await web.auth.connect(organization, "Front desk")
+    names = f'"confirmed_category": "a{character}b", "cancelled_category": "no", "confirmed_prefix": "", "cancelled_prefix": ""'
+    async with web.browser(organization) as browser:
+        for method, path, body in (
+            ("PATCH", f"/connections/{connection}", f'{{"name": "a{character}b"}}'),
+            ("PUT", "/sync-settings", f'{{{names}, "prefix_policy": "never"}}'),
+        ):
+            refused = await browser.api(method, path, content=body)
+            assert (refused.status_code, refused.json()["title"]) == (422, "unusable-character")
+
+
+async def test_half_a_character_in_an_id_is_refused(web: Web, organization: str) -> None:
+    async with web.browser(organization) as browser:
+        refused = await browser.api("POST", "/calendars", content=r'{"connection": "con_\ud83d", "graph_ids": ["a"]}')
+    assert (refused.status_code, refused.json()["detail"]) == (422, "There is a character that can’t be used.")
 
 
 async def test_what_auth_says_to_programs_is_not_shown_to_people(web: Web, organization: str) -> None:

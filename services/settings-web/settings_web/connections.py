@@ -6,6 +6,7 @@ from common import store
 from common.errors import NotFound, Rejected
 from common.store import Connection, Database
 from settings_web.auth_door import AuthDoor
+from settings_web.text import one_line
 
 LONGEST_LABEL = 80
 
@@ -42,7 +43,7 @@ class Connections:
 
 
 def valid_label(label: str, others: list[Connection]) -> str:
-    label = " ".join(label.split())
+    label = one_line(label)
     if not label:
         raise Rejected("Give the account a label.", status=422, reason="label-missing")
     if len(label) > LONGEST_LABEL:

@@ -21,7 +21,7 @@ TITLES = {401: "Sign in", 403: "Not allowed", 404: "Not found", 405: "Not found"
 
 
 def answer_errors(app: FastAPI) -> None:
-    for kind in (AttendaraError, HTTPException, RequestValidationError, Exception, *AWAY):
+    for kind in (AttendaraError, HTTPException, RequestValidationError, UnicodeEncodeError, Exception, *AWAY):
         app.add_exception_handler(kind, _answer)
 
 
@@ -59,6 +59,8 @@ def _as_ours(error: Exception) -> AttendaraError | None:
         case RequestValidationError():
             wrong = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
             return Rejected(wrong[:500], status=422, reason="malformed")
+        case UnicodeEncodeError():  # JSON can spell half a character, which nothing stores
+            return Rejected("There is a character that can’t be used.", status=422, reason="malformed")
         case _ if isinstance(error, AWAY):
             return Transient(type(error).__name__, reason="store-away")
     return None

@@ -13,6 +13,7 @@ from common.errors import Rejected, Transient
 from common.messages import Message, SyncSettingsChanged
 from common.runner import Clock, utc_now
 from common.store import Database, Document, SyncSettings
+from settings_web.text import one_line
 
 log = structlog.get_logger()
 
@@ -59,7 +60,7 @@ class SyncSettingsOf:
 
 
 def validated(organization: str, wanted: Wanted) -> SyncSettings:
-    values = {name: " ".join(value.split()) for name, value in wanted.model_dump().items()}
+    values = {name: one_line(value) for name, value in wanted.model_dump().items()}
     settings = msgspec.convert(values | {"_id": organization}, SyncSettings)
     for name in (settings.confirmed_category, settings.cancelled_category):
         _check(bool(name), "Both categories need a name.")
