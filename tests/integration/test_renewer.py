@@ -124,7 +124,7 @@ class World:
     def sweep(self) -> Sweep:
         tools = self.tools()
         runner = Runner("never run", tools.subscriptions.marks, Reconcile(tools), at_once=1)
-        return Sweep(self.database, tools.subscriptions, tools.announcer, runner, self.clock)
+        return Sweep(self.database, tools.subscriptions, tools.announcer, runner, self.clock, self.terms.notification_url)
 
     def asked(self, method: str) -> int:
         return len([e for e in self.sandbox.journal.entries(0) if e.method == method and "/subscriptions" in e.path])
@@ -430,6 +430,20 @@ async def test_the_sweep_finds_what_no_message_said(world: World) -> None:
 
     await world.settled(added)
     await until(lambda: _gone(world, removed))
+    assert await world.sweep().turn() == 0
+
+
+async def test_subscriptions_follow_the_gateway_to_its_new_address(world: World) -> None:
+    held = await world.settled(await world.add())
+    old = {"url": "http://localhost:1/graph/notifications"}
+    await world.database.subscriptions.update_one({"_id": held["_id"]}, {"$set": old})
+
+    assert await world.sweep().turn() == 1
+
+    after = await world.held(held["calendar"], graph_id={"$nin": [None, held["graph_id"]]})
+    assert after["url"] == world.terms.notification_url
+    assert [subscription.id for subscription in world.at_graph()] == [after["graph_id"]]
+    assert await world.sync_reasons(held["calendar"], 2) == ["recreated", "recreated"]
     assert await world.sweep().turn() == 0
 
 

@@ -40,14 +40,14 @@ def create_app(
     tools = Tools(database, subscriptions, graph, messaging, announcer, client_states, terms)
     runner = Runner("reconcile subscription", subscriptions.marks, Reconcile(tools), at_once=AT_ONCE, clock=clock)
     Handlers(database, subscriptions, messaging, runner, clock).subscribe()
-    sweep = Periodic("sweep calendars", Sweep(database, subscriptions, announcer, runner, clock).turn, 60)
+    sweep = Sweep(database, subscriptions, announcer, runner, clock, terms.notification_url)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for each in owned:
                 await stack.enter_async_context(each)
-            async with messaging.running(), all_running([announcer, runner, sweep]):
+            async with messaging.running(), all_running([announcer, runner, Periodic("sweep calendars", sweep.turn, 60)]):
                 yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=telemetry.OF_REQUESTS)

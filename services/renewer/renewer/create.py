@@ -38,6 +38,7 @@ async def create(tools: Tools, claim: Claim, held: Held, calendar: Calendar, now
         "renew_at": renewal_of(made.expires_at, now),
         "minutes": minutes,
         "key": tools.client_states.active,
+        "url": tools.terms.notification_url,
         "last_error": None,
         # Kept until the round was asked for: what changed between the last one and this subscription came unannounced.
         "sync_reason": held.sync_reason or "recreated",

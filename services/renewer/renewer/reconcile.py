@@ -11,7 +11,7 @@ from common.marks import Claim
 from common.messages import CalendarSyncRequested
 from common.store import Calendar, read
 from renewer.create import create
-from renewer.delete import delete
+from renewer.delete import delete, delete_at_graph
 from renewer.renew import renew
 from renewer.subscriptions import Held
 from renewer.tools import Tools
@@ -35,6 +35,12 @@ class Reconcile:
         if calendar is None or calendar.state != "active":
             await delete(self.tools, claim, held, calendar)
             return None
+        if held.graph_id and held.url not in (
+            None,
+            self.tools.terms.notification_url,
+        ):  # the gateway has moved: no PATCH follows it
+            await delete_at_graph(await self.tools.mailbox(held), held.graph_id)
+            held = msgspec.structs.replace(held, graph_id=None)
         if held.graph_id and (held.renew_at is None or held.renew_at <= now):
             held = await renew(self.tools, claim, held, held.graph_id, now)
         if held.graph_id is None:

@@ -22,12 +22,14 @@ class Held(Subscription, frozen=True, kw_only=True):
     """What the renewer itself keeps beside what others may read.
 
     `renew_at`: when its next renewal is due. `minutes`: the life that Graph grants, once it refused ours. `key`: the id
-    of the key in its clientState. `sync_reason`: a round is still to be asked for. `change`: what is to be announced.
+    of the key in its clientState. `url`: where Graph posts to. `sync_reason`: a round is still to be asked for. `change`:
+    what is to be announced.
     """
 
     renew_at: datetime | None = None
     minutes: int | None = None
     key: str | None = None
+    url: str | None = None
     sync_reason: Literal["missed", "recreated"] | None = None
     change: str | None = None
 

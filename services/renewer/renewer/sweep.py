@@ -1,4 +1,4 @@
-"""The sweep: what a lost message left undone. Active calendars have a subscription, removed ones have none.
+"""The sweep: what a lost message left undone. Active calendars have a subscription to our address, removed ones have none.
 
 Each turn looks at the next slice of the calendars, newest first, so that its cost is bounded however many there are.
 """
@@ -25,6 +25,7 @@ class Sweep:
     announcer: Announcer
     runner: Runner
     clock: Clock
+    url: str
     _before: str = field(default=_AFTER_ALL)
 
     async def turn(self) -> int:
@@ -35,7 +36,7 @@ class Sweep:
         ids = [found["_id"] async for found in self.database.calendars.find(slice_of_ids, {"_id": 1}).sort("_id", -1).limit(SLICE)]
         count = 0
         if ids:
-            async for calendar in await self.database.calendars.aggregate(_differing(ids[-1], self._before)):
+            async for calendar in await self.database.calendars.aggregate(_differing(ids[-1], self._before, self.url)):
                 count += await self.subscriptions.reflect(read(Calendar, calendar), self.clock(), {})
         self._before = ids[-1] if len(ids) == SLICE else _AFTER_ALL
         if count:
@@ -44,13 +45,14 @@ class Sweep:
         return count
 
 
-def _differing(first: str, before: str) -> list[Document]:
+def _differing(first: str, before: str, url: str) -> list[Document]:
     """Calendars of the slice whose subscription isn't as they say."""
     lookup = {"from": "subscriptions", "localField": "_id", "foreignField": "calendar", "as": "held"}
     unwanted = {"state": "removing", "held.0": {"$exists": True}, "held.state": {"$ne": "removing"}}
+    elsewhere = {"state": "active", "held.url": {"$exists": True, "$nin": [None, url]}}
     return [
         {"$match": {"_id": {"$gte": first, "$lt": before}}},
         {"$lookup": lookup},
-        {"$match": {"$or": [{"state": "active", "held": []}, unwanted]}},
+        {"$match": {"$or": [{"state": "active", "held": []}, unwanted, elsewhere]}},
         {"$unset": "held"},
     ]
