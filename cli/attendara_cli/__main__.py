@@ -15,7 +15,7 @@ app = typer.Typer(help="Operates Attendara's Outlook integration.", no_args_is_h
 
 @app.command()
 def topics(
-    replication: Annotated[int | None, typer.Option(help="Copies of each partition; else three, or one per broker.")] = None,
+    replication: Annotated[int | None, typer.Option(min=1, help="Copies of each partition; else three, or one per broker.")] = None,
 ) -> None:
     """Create the topics that are missing. Those that exist are left as they are; run it as often as you like."""
     for name, outcome in asyncio.run(create_topics(Settings(), replication)).items():

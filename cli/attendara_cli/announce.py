@@ -7,6 +7,8 @@ from attendara_cli.settings import Settings
 
 async def announce_again(settings: Settings, organization: str | None) -> dict[str, int]:
     """How many documents each service will announce. Raises SystemExit with one line when a service can't be asked."""
+    if not settings.service_credential.get_secret_value():
+        raise SystemExit("SERVICE_CREDENTIAL is needed: <name>:<secret>, one that the services accept")
     doors = {"auth": settings.auth_url, "settings-web": settings.settings_web_url, "sync-worker": settings.sync_worker_url}
     headers = {"Authorization": f"Bearer {settings.service_credential.get_secret_value()}"}
     query = {"organization": organization} if organization else {}
