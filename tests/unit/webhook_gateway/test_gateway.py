@@ -1,6 +1,5 @@
 """The gateway's two doors: what Graph posts is believed, published and answered, and nothing else is."""
 
-import asyncio
 import base64
 import json
 import logging
@@ -185,16 +184,12 @@ async def test_a_body_larger_than_4_mib_is_refused(gateway: httpx2.AsyncClient) 
     assert (await gateway.post(NOTIFICATIONS, content=b" " * (4 * 1024 * 1024 + 1))).status_code == 413
 
 
-async def test_a_large_post_of_junk_is_answered_and_holds_nobody_up(gateway: httpx2.AsyncClient) -> None:
-    junk = b'{"value":[' + b",".join([b"1"] * 500_000) + b"]}"
-    posted = asyncio.create_task(gateway.post(NOTIFICATIONS, content=junk))
-    handshakes = 0
-    while not posted.done():
-        await asyncio.sleep(0)  # a request in this process needs no other reason to be done at once
-        assert (await gateway.post(f"{NOTIFICATIONS}?validationToken=t")).text == "t"
-        handshakes += 1
-    assert (await posted).status_code == 202
-    assert handshakes > 1
+async def test_a_large_post_of_junk_is_answered_though_nothing_of_it_is_genuine(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging
+) -> None:
+    junk = b'{"value":[' + b",".join([b"1"] * 100_000) + b"]}"
+    assert (await gateway.post(NOTIFICATIONS, content=junk)).status_code == 202
+    assert messaging.published == []
 
 
 @pytest.mark.parametrize("trouble", ["down", "silent"])
