@@ -1,5 +1,6 @@
 """The gateway with a real broker: what Graph posts is in Kafka when it has its answer."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -77,3 +78,14 @@ async def test_without_the_broker_it_starts_shakes_hands_and_asks_graph_to_post_
     assert (ready.status_code, ready.json()["kafka"]) == (503, "not connected")
     assert (shaken.status_code, shaken.text) == (200, "hello")
     assert (posted.status_code, "retry-after" in posted.headers) == (503, True)
+
+
+async def test_while_a_large_post_of_junk_is_read_others_are_answered(gateway: httpx2.AsyncClient) -> None:
+    junk = b'{"value":[' + b",".join([b"1"] * 500_000) + b"]}"
+    posted = asyncio.create_task(gateway.post("/graph/notifications", content=junk))
+    handshakes = 0
+    while not posted.done():
+        assert (await gateway.post("/graph/notifications?validationToken=t")).text == "t"
+        handshakes += 1
+    assert posted.result().status_code == 202
+    assert handshakes > 3
