@@ -12,6 +12,7 @@ from outlook_sandbox.customers import routes as customers
 from outlook_sandbox.customers.feed import Feed
 from outlook_sandbox.database import Database
 from outlook_sandbox.delivery import Delivery
+from outlook_sandbox.faults import Faults
 from outlook_sandbox.graph import routes as graph
 from outlook_sandbox.graph.dispatch import Gate
 from outlook_sandbox.graph.mailbox import Mailboxes
@@ -27,12 +28,14 @@ from outlook_sandbox.state import Sandbox
 
 def make_sandbox(settings: Settings, database: Database) -> Sandbox:
     """All parts, with what the database remembers; an empty one gets the practice's week."""
-    clock = Clock()
+    clock = Clock(database)
+    faults = Faults(database)
     subscriptions = Subscriptions(database, clock)
     delivery = Delivery(subscriptions)
     sandbox = Sandbox(
         settings=settings,
         clock=clock,
+        faults=faults,
         database=database,
         accounts=Accounts(database),
         tokens=Tokens(database, clock),

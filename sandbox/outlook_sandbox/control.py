@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from outlook_sandbox import seed
 from outlook_sandbox.accounts import new_account
+from outlook_sandbox.faults import AnyFault, Armed
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar
 from outlook_sandbox.graph.render import calendar_json
@@ -151,11 +152,45 @@ async def advance(request: Request, by: Advance) -> dict[str, datetime]:
     return {"now": sandbox.clock.now()}
 
 
+class FaultShown(BaseModel):
+    """A fault that is on, and how often it has struck."""
+
+    id: str
+    struck: int
+    fault: AnyFault
+
+
+@router.get("/faults")
+async def list_faults(request: Request) -> list[FaultShown]:
+    return [_fault(armed) for armed in _sandbox(request).faults.all()]
+
+
+@router.post("/faults", status_code=201)
+async def add_fault(request: Request, fault: AnyFault) -> FaultShown:
+    """Switch a fault on; it works from the next request."""
+    if fault.account is not None:
+        fault = fault.model_copy(update={"account": _mailbox(request, fault.account).account.id})
+    return _fault(_sandbox(request).faults.add(fault))
+
+
+@router.delete("/faults/{fault}", status_code=204)
+async def remove_fault(request: Request, fault: str) -> None:
+    if not _sandbox(request).faults.remove(fault):
+        raise HTTPException(404, "There is no such fault.")
+
+
+@router.delete("/faults", status_code=204)
+async def remove_faults(request: Request) -> None:
+    _sandbox(request).faults.clear()
+
+
 @router.post("/reset", status_code=204)
 async def reset(request: Request) -> None:
     """Forget everything and begin again with the practice's week."""
     sandbox = _sandbox(request)
-    for part in (sandbox.accounts, sandbox.mailboxes, sandbox.subscriptions, sandbox.tokens, sandbox.journal):
+    for part in (
+        sandbox.accounts, sandbox.mailboxes, sandbox.subscriptions, sandbox.tokens, sandbox.journal, sandbox.faults, sandbox.clock,
+    ):  # fmt: skip
         part.clear()
     seed.practice(sandbox)
 
@@ -178,6 +213,10 @@ def _calendar(mailbox: Mailbox, identifier: str) -> Calendar:
     if found is None:
         raise HTTPException(404, "There is no such calendar.")
     return found
+
+
+def _fault(armed: Armed) -> FaultShown:
+    return FaultShown(id=armed.id, struck=armed.struck, fault=armed.fault)
 
 
 def _account(mailbox: Mailbox) -> dict[str, Any]:

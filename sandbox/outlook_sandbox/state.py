@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.customers.feed import Feed
     from outlook_sandbox.database import Database
     from outlook_sandbox.delivery import Delivery
+    from outlook_sandbox.faults import Faults
     from outlook_sandbox.graph.dispatch import Gate
     from outlook_sandbox.graph.mailbox import Mailboxes
     from outlook_sandbox.graph.subscriptions import Subscriptions
@@ -25,6 +26,7 @@ class Sandbox:
 
     settings: Settings
     clock: Clock
+    faults: Faults
     database: Database
     accounts: Accounts
     tokens: Tokens
