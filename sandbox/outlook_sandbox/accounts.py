@@ -13,20 +13,21 @@ Kind = Literal["personal", "work"]
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One Microsoft account; `id` is its oid, `tid` its tenant."""
+    """One Microsoft account; `id` is its oid, `tid` its tenant. Its mailbox begins with `events` made-up events."""
 
     id: str
     tid: str
     username: str
     name: str
     kind: Kind
+    events: int = 0
 
 
-def new_account(kind: Kind, username: str, name: str, tid: str | None = None) -> Account:
+def new_account(kind: Kind, username: str, name: str, tid: str | None = None, events: int = 0) -> Account:
     if kind == "personal":
         tail = uuid.uuid4().hex[:16]
-        return Account(f"00000000-0000-0000-{tail[:4]}-{tail[4:]}", PERSONAL_TENANT, username, name, kind)
-    return Account(str(uuid.uuid4()), tid or str(uuid.uuid4()), username, name, kind)
+        return Account(f"00000000-0000-0000-{tail[:4]}-{tail[4:]}", PERSONAL_TENANT, username, name, kind, events)
+    return Account(str(uuid.uuid4()), tid or str(uuid.uuid4()), username, name, kind, events)
 
 
 class Accounts:

@@ -39,14 +39,13 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
         database=database,
         accounts=Accounts(database),
         tokens=Tokens(database, clock),
-        mailboxes=Mailboxes(database, clock, delivery.tell),
+        mailboxes=Mailboxes(database, clock, delivery.tell, lambda mailbox: seed.fill(mailbox, clock.now())),
         subscriptions=subscriptions,
         delivery=delivery,
         gate=Gate(),
         journal=Journal(),
         feed=Feed(settings, database),
     )
-    sandbox.mailboxes.recall(sandbox.accounts.all())
     if not sandbox.accounts.all():
         seed.practice(sandbox)
     return sandbox

@@ -65,10 +65,8 @@ async def create_account(request: Request, wanted: NewAccount) -> dict[str, Any]
     sandbox = _sandbox(request)
     if sandbox.accounts.named(wanted.username) is not None:
         raise HTTPException(409, f"There is an account named {wanted.username} already.")
-    account = sandbox.accounts.add(new_account(wanted.kind, wanted.username, wanted.name, wanted.tid))
-    mailbox = sandbox.mailboxes.of(account)
-    seed.fill(mailbox, wanted.events, sandbox.clock.now())
-    return _account(mailbox)
+    account = sandbox.accounts.add(new_account(wanted.kind, wanted.username, wanted.name, wanted.tid, wanted.events))
+    return _account(sandbox.mailboxes.of(account))
 
 
 @router.post("/accounts/{account}/token")

@@ -53,11 +53,11 @@ class Database:
             self._note(kind, identifier, None)
 
     def clear(self, kind: str) -> None:
-        """Forget every document of a kind."""
+        """Forget every document of a kind, and of its parts: the kinds named `kind part`."""
         if self._file is not None:
             self.flush()
             with self._writing:
-                self._connection.execute("DELETE FROM documents WHERE kind = ?", (kind,))
+                self._connection.execute("DELETE FROM documents WHERE kind = ? OR kind GLOB ?", (kind, f"{kind} *"))
                 self._connection.commit()
 
     def flush(self) -> None:

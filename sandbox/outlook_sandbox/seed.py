@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 from outlook_sandbox.accounts import PERSONAL_TENANT, Account
 from outlook_sandbox.graph import ids
-from outlook_sandbox.graph.fields import read_event
+from outlook_sandbox.graph.fields import blank, read_event
 from outlook_sandbox.graph.mailbox import Mailbox
-from outlook_sandbox.graph.model import Calendar, Event
+from outlook_sandbox.graph.model import Calendar, Event, Moment, Span
 from outlook_sandbox.graph.occurrences import occurrence
+from outlook_sandbox.graph.render import new_uid
 from outlook_sandbox.graph.writing import change_occurrence, create_event
 from outlook_sandbox.state import Sandbox
 
@@ -88,18 +89,31 @@ def practice(sandbox: Sandbox) -> None:
     _personal(sandbox.mailboxes.of(PERSONAL), monday, now)
 
 
-def fill(mailbox: Mailbox, count: int, now: datetime) -> None:
-    """Made-up half hours around today, in the default calendar."""
+def fill(mailbox: Mailbox, now: datetime) -> None:
+    """Made-up half hours around today, in the default calendar: as many as the account is to begin with."""
     calendar = mailbox.default_calendar
-    if calendar is None or not count:
+    if calendar is None or not mailbox.account.events:
         return
     today = now.astimezone(PLACE).date()
-    diary = Diary(mailbox, calendar, today - timedelta(days=today.weekday()), now)
-    for number in range(count):
+    first = datetime.combine(today - timedelta(days=today.weekday() + 30), time(8))
+    owner = blank(calendar.owner_name, calendar.owner_address)
+    contents = [owner | {"subject": f"Physiotherapy – {customer}"} for customer in CUSTOMERS]
+    for number in range(mailbox.account.events):
         day, slot = divmod(number, 20)
-        at = f"{8 + slot // 2:02}:{30 * (slot % 2):02}"
-        place = day % 180 - 30
-        diary.add(place, at, 30, f"Physiotherapy – {CUSTOMERS[number % len(CUSTOMERS)]}")
+        start = first + timedelta(days=day % 180, minutes=30 * slot)
+        identifier = ids.new_id(ids.IMMUTABLE)
+        mailbox.lay_in(
+            Event(
+                id=identifier,
+                ordinary_id=ids.new_id(ids.ORDINARY),
+                calendar=calendar.id,
+                uid=new_uid(identifier),
+                span=Span(Moment(start, ZONE), Moment(start + timedelta(minutes=30), ZONE)),
+                fields=contents[number % len(contents)],
+                created=now,
+                modified=now,
+            )
+        )
 
 
 def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:
@@ -158,7 +172,7 @@ def _meeting_with_insurer(diary: Diary) -> None:
             {"type": "optional", "emailAddress": {"name": "Jonas Lehmann", "address": PERSONAL.username}},
         ],
     )  # fmt: skip
-    event.fields |= {
+    event.fields = event.fields | {
         "organizer": {"emailAddress": {"name": "Beat Locher", "address": "beat.locher@helvia.example"}},
         "isOrganizer": False,
         "responseStatus": {"response": "accepted", "time": f"{diary.now:%Y-%m-%dT%H:%M:%SZ}"},

@@ -18,6 +18,7 @@ from outlook_sandbox.graph.changes import ChangeLog
 from outlook_sandbox.graph.model import Calendar, Category, Event, Tombstone
 
 _Stored = TypeVar("_Stored")
+KINDS = ("calendar", "event", "tombstone", "category")
 ChangeType = Literal["created", "updated", "deleted"]
 FIRST_CATEGORIES = {
     "Red category": "preset0",
@@ -90,6 +91,11 @@ class Mailbox:
 
     # What happens to it
 
+    def lay_in(self, event: Event) -> None:
+        """An event that was there before anybody looked: nobody is told."""
+        self._know(event)
+        self._write(event)
+
     def next_key(self) -> int:
         self.key += 1
         return self.key
@@ -101,13 +107,13 @@ class Mailbox:
 
     def store_calendar(self, calendar: Calendar) -> None:
         calendar.key = self.next_key()
-        self._database.put("calendar", calendar.id, calendar)
+        self._database.put(self._kind("calendar"), calendar.id, calendar)
 
     def remove_calendar(self, calendar: Calendar) -> None:
         for event in self.in_calendar(calendar.id):
             self.remove(event)
         del self.calendars[calendar.id], self._in_calendar[calendar.id], self._logs[calendar.id]
-        self._database.delete("calendar", calendar.id)
+        self._database.delete(self._kind("calendar"), calendar.id)
 
     def add(self, event: Event) -> Event:
         """A new event. Outlook tells of it twice: as created, and as updated when the server has finished with it."""
@@ -132,7 +138,7 @@ class Mailbox:
         self._leave(event)
         del self.events[event.id]
         self._transactions.pop(event.transaction or "", None)
-        self._database.delete("event", event.id)
+        self._database.delete(self._kind("event"), event.id)
 
     def move(self, event: Event, calendar: str) -> Event:
         """Into another calendar of the mailbox: the ordinary id changes, the immutable one stays."""
@@ -147,12 +153,12 @@ class Mailbox:
 
     def put_category(self, category: Category) -> Category:
         self.categories[category.id] = category
-        self._database.put("category", category.id, category)
+        self._database.put(self._kind("category"), category.id, category)
         return category
 
     def remove_category(self, category: Category) -> None:
         del self.categories[category.id]
-        self._database.delete("category", category.id)
+        self._database.delete(self._kind("category"), category.id)
 
     def furnish(self) -> None:
         """What Outlook gives a new mailbox: a calendar and six categories."""
@@ -171,7 +177,12 @@ class Mailbox:
 
     # From the database, at start
 
-    def recall(self, calendars: list[Calendar], events: list[Event], tombstones: list[Tombstone]) -> None:
+    def recall(self) -> bool:
+        """Read all of it; False if nothing is stored."""
+        calendars = self._stored("calendar", Calendar)
+        events = self._stored("event", Event)
+        tombstones = self._stored("tombstone", Tombstone)
+        self.categories = {entry.id: entry for entry in self._stored("category", Category)}
         for calendar in calendars:
             self._know_calendar(calendar)
         for event in events:
@@ -183,6 +194,14 @@ class Mailbox:
         for key, calendar_id, event_id in sorted(changed):
             self._logs[calendar_id].note(event_id, key)
         self.key = max([self.key, *(key for key, _, _ in changed), *(calendar.key for calendar in calendars)])
+        return bool(calendars)
+
+    def _stored(self, name: str, wanted: type[_Stored]) -> list[_Stored]:
+        return [msgspec.convert(document, wanted) for document in self._database.load(self._kind(name)).values()]
+
+    def _kind(self, name: str) -> str:
+        """Each mailbox has kinds of its own in the database, so that it is read by itself, when it is first opened."""
+        return f"{name} {self.account.id}"
 
     def _know_calendar(self, calendar: Calendar) -> None:
         self.calendars[calendar.id] = calendar
@@ -200,13 +219,13 @@ class Mailbox:
         event.key = self.next_key()
         self._logs[event.calendar].note(event.id, event.key)
         if self._tombstones.pop((event.calendar, event.id), None) is not None:
-            self._database.delete("tombstone", f"{event.calendar} {event.id}")
-        self._database.put("event", event.id, event)
+            self._database.delete(self._kind("tombstone"), f"{event.calendar} {event.id}")
+        self._database.put(self._kind("event"), event.id, event)
 
     def _leave(self, event: Event) -> None:
         stone = Tombstone(event.calendar, event.id, event.ordinary_id, self.next_key())
         self._tombstones[stone.calendar, stone.event] = stone
-        self._database.put("tombstone", f"{stone.calendar} {stone.event}", stone)
+        self._database.put(self._kind("tombstone"), f"{stone.calendar} {stone.event}", stone)
         self._logs[event.calendar].note(event.id, stone.key)
         del self._in_calendar[event.calendar][event.id], self._by_ordinary_id[event.ordinary_id]
         self._notify(event, "deleted")
@@ -216,49 +235,40 @@ class Mailbox:
 
 
 class Mailboxes:
-    """Every account's mailbox, by account id; one is furnished when it is first asked for."""
+    """Every account's mailbox, by account id. One is read, or made and filled, when somebody first opens it: thousands that
+    nobody opens cost nothing."""
 
-    def __init__(self, database: Database, clock: Clock, tell: Callable[[Change], None]) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, tell: Callable[[Change], None], fill: Callable[[Mailbox], None] = lambda _: None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._tell = tell
+        self._fill = fill
         self._mailboxes: dict[str, Mailbox] = {}
+        _divide(database)
 
     def of(self, account: Account) -> Mailbox:
         mailbox = self._mailboxes.get(account.id)
         if mailbox is None:
-            mailbox = self._new(account)
-            mailbox.furnish()
+            mailbox = self._mailboxes[account.id] = Mailbox(account, self._database, self._clock, self._tell)
+            if not mailbox.recall():
+                mailbox.furnish()
+                self._fill(mailbox)
         return mailbox
-
-    def recall(self, accounts: list[Account]) -> None:
-        """Read every mailbox from the database."""
-        calendars = _loaded(self._database, "calendar", Calendar)
-        events = _loaded(self._database, "event", Event)
-        tombstones = _loaded(self._database, "tombstone", Tombstone)
-        categories = _loaded(self._database, "category", Category)
-        for account in accounts:
-            own = [calendar for calendar in calendars if calendar.account == account.id]
-            if not own:
-                continue
-            names = {calendar.id for calendar in own}
-            mailbox = self._new(account)
-            mailbox.recall(
-                own,
-                [event for event in events if event.calendar in names],
-                [stone for stone in tombstones if stone.calendar in names],
-            )
-            mailbox.categories = {entry.id: entry for entry in categories if entry.account == account.id}
 
     def clear(self) -> None:
         self._mailboxes.clear()
-        for kind in ("calendar", "event", "tombstone", "category"):
+        for kind in KINDS:
             self._database.clear(kind)
 
-    def _new(self, account: Account) -> Mailbox:
-        mailbox = self._mailboxes[account.id] = Mailbox(account, self._database, self._clock, self._tell)
-        return mailbox
 
-
-def _loaded(database: Database, kind: str, wanted: type[_Stored]) -> list[_Stored]:
-    return [msgspec.convert(document, wanted) for document in database.load(kind).values()]
+def _divide(database: Database) -> None:
+    """Give each mailbox the kinds of its own that data of the first version lacks."""
+    owners = {identifier: document["account"] for identifier, document in database.load("calendar").items()}
+    for kind in KINDS if owners else ():
+        for identifier, document in database.load(kind).items():
+            owner = document.get("account") or owners.get(document["calendar"])
+            if owner:
+                database.put(f"{kind} {owner}", identifier, document)
+            database.delete(kind, identifier)
