@@ -1,6 +1,7 @@
 """The people of this Microsoft: who may be picked on the sign-in page. There are no passwords here."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -13,7 +14,7 @@ Kind = Literal["personal", "work"]
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One Microsoft account; `id` is its oid, `tid` its tenant. Its mailbox begins with `events` made-up events."""
+    """One Microsoft account; `id` is its oid, `tid` its tenant. Its mailbox begins with `events` made-up events around `since`."""
 
     id: str
     tid: str
@@ -21,6 +22,7 @@ class Account(msgspec.Struct, frozen=True):
     name: str
     kind: Kind
     events: int = 0
+    since: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
 
 def new_account(kind: Kind, username: str, name: str, tid: str | None = None, events: int = 0) -> Account:

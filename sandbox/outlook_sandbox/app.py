@@ -39,7 +39,7 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
         database=database,
         accounts=Accounts(database),
         tokens=Tokens(database, clock),
-        mailboxes=Mailboxes(database, clock, delivery.tell, lambda mailbox: seed.fill(mailbox, clock.now())),
+        mailboxes=Mailboxes(database, clock, delivery.tell, seed.first_events),
         subscriptions=subscriptions,
         delivery=delivery,
         gate=Gate(),

@@ -1,5 +1,6 @@
 """What a new sandbox holds: a physiotherapy practice with a work account and a personal one, this week and the next."""
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -89,31 +90,36 @@ def practice(sandbox: Sandbox) -> None:
     _personal(sandbox.mailboxes.of(PERSONAL), monday, now)
 
 
-def fill(mailbox: Mailbox, now: datetime) -> None:
-    """Made-up half hours around today, in the default calendar: as many as the account is to begin with."""
-    calendar = mailbox.default_calendar
-    if calendar is None or not mailbox.account.events:
-        return
-    today = now.astimezone(PLACE).date()
-    first = datetime.combine(today - timedelta(days=today.weekday() + 30), time(8))
+def first_events(mailbox: Mailbox) -> list[Event]:
+    """The made-up half hours around its first day that an account's default calendar begins with: always the same ones, with
+    the same ids and keys."""
+    account, calendar = mailbox.account, mailbox.default_calendar
+    if calendar is None or not account.events:
+        return []
+    first = datetime.combine(account.since.astimezone(PLACE).date() - timedelta(days=30), time(8))
+    first -= timedelta(days=first.weekday())
     owner = blank(calendar.owner_name, calendar.owner_address)
     contents = [owner | {"subject": f"Physiotherapy – {customer}"} for customer in CUSTOMERS]
-    for number in range(mailbox.account.events):
-        day, slot = divmod(number, 20)
-        start = first + timedelta(days=day % 180, minutes=30 * slot)
-        identifier = ids.new_id(ids.IMMUTABLE)
-        mailbox.lay_in(
-            Event(
-                id=identifier,
-                ordinary_id=ids.new_id(ids.ORDINARY),
-                calendar=calendar.id,
-                uid=new_uid(identifier),
-                span=Span(Moment(start, ZONE), Moment(start + timedelta(minutes=30), ZONE)),
-                fields=contents[number % len(contents)],
-                created=now,
-                modified=now,
-            )
-        )
+    return [
+        _first_event(account, calendar.id, number, first + timedelta(days=number // 20 % 180, minutes=number % 20 * 30), fields)
+        for number, fields in zip(range(account.events), itertools.cycle(contents), strict=False)
+    ]
+
+
+def _first_event(account: Account, calendar: str, number: int, start: datetime, fields: dict[str, Any]) -> Event:
+    name = f"{account.id} {number}"
+    identifier = ids.made_of(ids.IMMUTABLE, name)
+    return Event(
+        id=identifier,
+        ordinary_id=ids.made_of(ids.ORDINARY, name),
+        calendar=calendar,
+        uid=new_uid(identifier),
+        span=Span(Moment(start, ZONE), Moment(start + timedelta(minutes=30), ZONE)),
+        fields=fields,
+        created=account.since,
+        modified=account.since,
+        key=number + 1,
+    )
 
 
 def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:

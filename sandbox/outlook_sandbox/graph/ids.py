@@ -4,6 +4,7 @@ An occurrence's id is its master's with the date in it, so that it needs no stor
 """
 
 import base64
+import hashlib
 import secrets
 from datetime import date
 
@@ -17,6 +18,12 @@ OCCURRENCE = MASTER + 4
 
 def new_id(prefix: str) -> str:
     return prefix + secrets.token_urlsafe(48) + TAIL
+
+
+def made_of(prefix: str, name: str) -> str:
+    """Always the same id for the same name."""
+    digest = hashlib.blake2b(f"{prefix} {name}".encode(), digest_size=48).digest()
+    return prefix + base64.urlsafe_b64encode(digest).decode() + TAIL
 
 
 def occurrence_id(master: str, day: date) -> str:

@@ -91,11 +91,6 @@ class Mailbox:
 
     # What happens to it
 
-    def lay_in(self, event: Event) -> None:
-        """An event that was there before anybody looked: nobody is told."""
-        self._know(event)
-        self._write(event)
-
     def next_key(self) -> int:
         self.key += 1
         return self.key
@@ -177,24 +172,28 @@ class Mailbox:
 
     # From the database, at start
 
-    def recall(self) -> bool:
-        """Read all of it; False if nothing is stored."""
-        calendars = self._stored("calendar", Calendar)
-        events = self._stored("event", Event)
-        tombstones = self._stored("tombstone", Tombstone)
-        self.categories = {entry.id: entry for entry in self._stored("category", Category)}
-        for calendar in calendars:
+    def open(self, first: Callable[["Mailbox"], list[Event]]) -> None:
+        """Read what is stored, over the events that the mailbox had at first: those are made again each time, always the
+        same, and stored only once they change. A new mailbox is furnished."""
+        for calendar in self._stored("calendar", Calendar):
             self._know_calendar(calendar)
-        for event in events:
-            self._know(event)
-        for stone in tombstones:
+            self.key = max(self.key, calendar.key)
+        self.categories = {entry.id: entry for entry in self._stored("category", Category)}
+        if not self.calendars:
+            self.furnish()
+        events = {event.id: event for event in first(self)} | {event.id: event for event in self._stored("event", Event)}
+        stones = self._stored("tombstone", Tombstone)
+        for stone in stones:
             self._tombstones[stone.calendar, stone.event] = stone
-        changed = [(event.key, event.calendar, event.id) for event in events]
-        changed += [(stone.key, stone.calendar, stone.event) for stone in tombstones if stone.calendar in self._logs]
+            if stone.event in events and events[stone.event].key < stone.key:
+                del events[stone.event]
+        for event in events.values():
+            self._know(event)
+        changed = [(event.key, event.calendar, event.id) for event in events.values()]
+        changed += [(stone.key, stone.calendar, stone.event) for stone in stones if stone.calendar in self._logs]
         for key, calendar_id, event_id in sorted(changed):
             self._logs[calendar_id].note(event_id, key)
-        self.key = max([self.key, *(key for key, _, _ in changed), *(calendar.key for calendar in calendars)])
-        return bool(calendars)
+        self.key = max([self.key, *(key for key, _, _ in changed)])
 
     def _stored(self, name: str, wanted: type[_Stored]) -> list[_Stored]:
         return [msgspec.convert(document, wanted) for document in self._database.load(self._kind(name)).values()]
@@ -239,12 +238,16 @@ class Mailboxes:
     nobody opens cost nothing."""
 
     def __init__(
-        self, database: Database, clock: Clock, tell: Callable[[Change], None], fill: Callable[[Mailbox], None] = lambda _: None
+        self,
+        database: Database,
+        clock: Clock,
+        tell: Callable[[Change], None],
+        first: Callable[[Mailbox], list[Event]] = lambda _: [],
     ) -> None:
         self._database = database
         self._clock = clock
         self._tell = tell
-        self._fill = fill
+        self._first = first
         self._mailboxes: dict[str, Mailbox] = {}
         _divide(database)
 
@@ -252,9 +255,7 @@ class Mailboxes:
         mailbox = self._mailboxes.get(account.id)
         if mailbox is None:
             mailbox = self._mailboxes[account.id] = Mailbox(account, self._database, self._clock, self._tell)
-            if not mailbox.recall():
-                mailbox.furnish()
-                self._fill(mailbox)
+            mailbox.open(self._first)
         return mailbox
 
     def clear(self) -> None:
