@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from outlook_sandbox import control, seed
+from outlook_sandbox import seed
 from outlook_sandbox.accounts import Accounts
 from outlook_sandbox.clock import Clock
+from outlook_sandbox.control import routes as control
 from outlook_sandbox.customers import routes as customers
 from outlook_sandbox.customers.feed import Feed
 from outlook_sandbox.database import Database
