@@ -1,40 +1,58 @@
-"""What the sandbox was asked, newest last, for tests and curious people; kept in memory and bounded."""
+"""What the sandbox was asked, newest last, for tests and curious people; kept in memory and bounded.
 
+No secret comes in: no Authorization header, and of requests that carry codes, tokens or client secrets neither query nor body.
+"""
+
+import asyncio
+import re
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from pydantic import Field
 
-from outlook_sandbox.clock import Clock
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from outlook_sandbox.clock import Clock
 
 KEPT = 20_000
 BODY_KEPT = 4_000
+NOTED = "sandbox.noted"
+_SECRET = re.compile(r'("authorization"\s*:\s*")[^"]*', re.IGNORECASE)
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One request and how it was answered; `took_ms` includes the client's own slowness in sending it."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request and how it was answered."""
 
     number: int
-    at: datetime
+    at: Annotated[datetime, Field(description="by the sandbox's clock")]
     method: str
-    path: str
-    query: str
+    path: Annotated[str, Field(description="as it was sent", examples=["/v1.0/me/events"])]
+    query: Annotated[str, Field(description="of requests to Graph only")]
     status: int
-    took_ms: float
-    account: str | None = None
-    app: str | None = None
-    headers: dict[str, str] = {}
-    body: str | None = None
-    batch: bool = False
+    took_ms: Annotated[float, Field(description="with the client's own slowness in sending it")]
+    account: Annotated[str | None, Field(description="the id of the account")] = None
+    app: Annotated[str | None, Field(description="the client id of the app")] = None
+    headers: Annotated[dict[str, str], Field(description="those worth keeping, of requests to Graph")] = field(default_factory=dict)
+    body: Annotated[str | None, Field(description="its beginning, of requests to Graph")] = None
+    batch: Annotated[bool, Field(description="it came inside a $batch, which has an entry of its own")] = False
 
 
 class Journal:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._number = 0
+        self._awaited: dict[asyncio.Future[None], Callable[[Entry], bool]] = {}
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry; they count from 1, over resets too."""
+        return self._number
 
     def next_number(self) -> int:
         self._number += 1
@@ -42,31 +60,44 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         self._entries.append(entry)
+        for future, wanted in self._awaited.items():
+            if not future.done() and wanted(entry):
+                future.set_result(None)
 
-    def entries(self, since: int = 0) -> Iterable[Entry]:
+    def entries(self, since: int = 0) -> list[Entry]:
         return [entry for entry in self._entries if entry.number > since]
+
+    async def wait(self, wanted: Callable[[Entry], bool], seconds: float) -> None:
+        """Until an entry that is wanted comes, or so much real time has passed."""
+        future = asyncio.get_running_loop().create_future()
+        self._awaited[future] = wanted
+        try:
+            await asyncio.wait([future], timeout=seconds)
+        finally:
+            del self._awaited[future]
 
     def clear(self) -> None:
         self._entries.clear()
 
 
 class Journaled:
-    """Notes each request that Graph's door does not note itself: sign-in, tokens, pages. Queries stay out: they may
-    hold codes."""
+    """Notes each request that Graph's door does not note itself: sign-in, tokens, pages."""
 
-    def __init__(self, app: ASGIApp, journal: Journal, clock: Clock) -> None:
+    def __init__(self, app: "ASGIApp", journal: Journal, clock: "Clock") -> None:
         self._app = app
         self._journal = journal
         self._clock = clock
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http" or scope["path"].startswith(("/v1.0/", "/sandbox/", "/readyz", "/livez")):
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
         status = 500
+        noted: dict[str, str] = {}
+        scope[NOTED] = noted
 
-        async def watch(message: Message) -> None:
+        async def watch(message: "Message") -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -77,4 +108,14 @@ class Journaled:
         finally:
             took = round((time.perf_counter() - began) * 1000, 3)
             number, now = self._journal.next_number(), self._clock.now()
-            self._journal.add(Entry(number, now, scope["method"], scope["path"], "", status, took))
+            self._journal.add(Entry(number, now, scope["method"], scope["path"], "", status, took, **noted))
+
+
+def note(scope: Any, **known: str) -> None:
+    """Add to the entry of the request that is being answered whose it is: its `account`, its `app`."""
+    scope.get(NOTED, {}).update(known)
+
+
+def kept(body: bytes) -> str | None:
+    """As much of a request's body as the journal keeps; a batch may hold headers that are nobody's business."""
+    return _SECRET.sub(r"\1…", body[:BODY_KEPT].decode(errors="replace")) or None

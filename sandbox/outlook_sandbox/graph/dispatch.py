@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 from outlook_sandbox.graph.errors import GraphError, access_denied, throttled, unauthenticated
 from outlook_sandbox.graph.operations import Answer, Call, Operation, check, operations
 from outlook_sandbox.graph.prefer import read_preferences
-from outlook_sandbox.journal import BODY_KEPT, Entry
+from outlook_sandbox.journal import Entry, kept
 
 if TYPE_CHECKING:
     from outlook_sandbox.identity.tokens import AccessToken
@@ -77,7 +77,7 @@ async def respond(sandbox: "Sandbox", request: Request) -> Answer:
         token.account if token else None,
         token.app if token else None,
         headers,
-        request.body[:BODY_KEPT].decode(errors="replace") if request.body else None,
+        kept(request.body),
         request.in_batch,
     )
     sandbox.journal.add(entry)
