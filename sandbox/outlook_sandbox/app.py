@@ -11,6 +11,7 @@ from outlook_sandbox.clock import Clock
 from outlook_sandbox.control import routes as control
 from outlook_sandbox.customers import routes as customers
 from outlook_sandbox.customers.feed import Feed
+from outlook_sandbox.cut import CuttableApp
 from outlook_sandbox.database import Database
 from outlook_sandbox.delivery import Delivery
 from outlook_sandbox.faults import Faults
@@ -61,7 +62,9 @@ def create_app(sandbox: Sandbox) -> FastAPI:
         await sandbox.delivery.stop()
         sandbox.database.close()
 
-    app = FastAPI(title="Outlook sandbox", lifespan=lifespan, openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
+    app = CuttableApp(
+        title="Outlook sandbox", lifespan=lifespan, openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None
+    )
     app.add_middleware(Journaled, journal=sandbox.journal, clock=sandbox.clock)
     app.state.sandbox = sandbox
     for part in (control, graph, identity, issuer, pages, customers):
