@@ -15,6 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from attendara_local.machine import find_browser
 from attendara_local.ports import Ports
 from attendara_local.stack import Stack
+from tests.graph_contract import taken
 from tests.servers import ADDRESSES, Kafka, Servers, running
 
 AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
@@ -39,6 +40,13 @@ def _never_skipped(node: pytest.Item | pytest.Collector, report: AnyReport) -> A
         report.outcome = "failed"
         report.longrepr = f"{node.nodeid} was skipped, and CI skips nothing: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def graphs_description() -> Iterator[None]:
+    """Whatever a sandbox answers is as Graph's own description says."""
+    yield
+    assert not taken()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from typing import Any
 import httpx2
 import msgspec
 
+from tests.graph_contract import CHECKED
+
 OUTLOOK = "outlook-web"
 """An app of its own: what a person does doesn't use up what Microsoft allows Attendara at once."""
 SCOPES = ["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"]
@@ -64,7 +66,7 @@ class Outlook:
 @asynccontextmanager
 async def new_outlook(sandbox_url: str, username: str) -> AsyncIterator[Outlook]:
     """A new account with an empty calendar, and its owner at it."""
-    async with httpx2.AsyncClient(base_url=sandbox_url, headers=HEADERS, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=sandbox_url, headers=HEADERS, timeout=20, event_hooks=CHECKED) as http:
         made = await http.post("/sandbox/v1/accounts", json={"username": username, "name": "Tess Ting"})
         assert made.status_code == 201, made.text
         account = made.json()

@@ -14,6 +14,7 @@ from attendara_local.environment import MICROSOFT_APP
 from attendara_local.stack import Stack
 from common.messages import AppointmentChanged
 from common.store import Database, Document
+from tests.graph_contract import CHECKED
 from tests.kafka_reading import reading
 from tests.servers import Servers
 from tests.serving import until
@@ -56,7 +57,7 @@ async def database(system: Stack) -> AsyncIterator[Database]:
 @pytest.fixture(scope="module")
 async def synced(system: Stack, database: Database) -> AsyncIterator[Synced]:
     """A few accounts that hold all files, each in a calendar of its own, connected by an administrator and in step."""
-    async with httpx2.AsyncClient(base_url=system.sandbox_url, timeout=60) as outlook:
+    async with httpx2.AsyncClient(base_url=system.sandbox_url, timeout=60, event_hooks=CHECKED) as outlook:
         loaded: dict[str, Loaded] = {}
         for number in range(ACCOUNTS):
             loaded |= await _load(outlook, f"real{number}@seehof.example", FILES[number::ACCOUNTS])

@@ -24,7 +24,6 @@ from common.messaging import Messaging, make_messaging
 from common.runner import Runner
 from common.store import AWAY, Database, Document
 from outlook_sandbox.accounts import Account, new_account
-from outlook_sandbox.app import create_app as create_sandbox
 from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database as SandboxDatabase
 from outlook_sandbox.graph.mailbox import Mailbox
@@ -38,6 +37,7 @@ from renewer.sweep import Sweep
 from renewer.terms import Terms
 from renewer.tools import Tools
 from tests.fakes.token_door import TokenDoor
+from tests.graph_contract import checked_app
 from tests.kafka_reading import Reading, reading, settings_of
 from tests.servers import Kafka
 from tests.serving import serving, until
@@ -151,7 +151,7 @@ async def world(
 
         def sandbox_at(address: str) -> Any:
             made.append(make_sandbox(SandboxSettings(http_port=urlsplit(address).port or 0), SandboxDatabase()))
-            return create_sandbox(made[0])
+            return checked_app(made[0])
 
         sandbox_url = await enter(serving(sandbox_at))
         sandbox = made[0]

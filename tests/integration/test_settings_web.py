@@ -23,7 +23,6 @@ from common.mailbox_gate import MailboxGate
 from common.messages import CalendarChanged, CalendarSyncRequested, ConnectionChanged, SyncSettingsChanged
 from common.messaging import make_messaging
 from common.store import AWAY, Database, Document
-from outlook_sandbox.app import create_app as create_sandbox
 from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database as SandboxDatabase
 from outlook_sandbox.settings import Settings as SandboxSettings
@@ -36,6 +35,7 @@ from settings_web.settings import Settings
 from settings_web.signin import SignIn
 from tests.fakes.auth_service import AuthService
 from tests.fakes.recorded_messaging import RecordedMessaging
+from tests.graph_contract import checked_app
 from tests.kafka_reading import reading, speaking
 from tests.servers import Kafka
 from tests.serving import serving, until
@@ -104,7 +104,7 @@ async def web(module_database: Database, servers: Any, topics: Kafka) -> AsyncIt
 
     def sandbox_app(url: str) -> Any:
         made.append(make_sandbox(SandboxSettings(http_port=urlsplit(url).port), SandboxDatabase()))
-        return create_sandbox(made[0])
+        return checked_app(made[0])
 
     async with serving(sandbox_app) as sandbox_url:
         anna = made[0].accounts.named("anna.keller@bergpraxis.example")

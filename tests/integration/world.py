@@ -33,13 +33,13 @@ from common.messaging import Messaging, make_messaging
 from common.store import AWAY, Database, Document
 from common.tasks import end
 from outlook_sandbox.accounts import new_account
-from outlook_sandbox.app import create_app as create_sandbox
 from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database as SandboxDatabase
 from outlook_sandbox.settings import Settings as SandboxSettings
 from outlook_sandbox.state import Sandbox
 from sync_worker.app import create_app
 from sync_worker.settings import Settings
+from tests.graph_contract import checked_app
 from tests.servers import Kafka
 from tests.serving import serving, until
 from tests.unit.sandbox.graph_client import APP, EVERYTHING, Graph
@@ -241,7 +241,7 @@ async def _sandbox(stack: AsyncExitStack) -> tuple[Sandbox, str]:
 
     def make(url: str) -> Any:
         made.append(make_sandbox(SandboxSettings(http_port=urlsplit(url).port), SandboxDatabase()))
-        return create_sandbox(made[0])
+        return checked_app(made[0])
 
     url = await stack.enter_async_context(serving(make))
     return made[0], url

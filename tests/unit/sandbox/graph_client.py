@@ -12,11 +12,12 @@ import httpx2
 import uvicorn
 
 from outlook_sandbox.accounts import Account, new_account
-from outlook_sandbox.app import create_app, make_sandbox
+from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
+from tests.graph_contract import check_notifications, checked_app
 
 APP = "5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11"
 EVERYTHING = frozenset(("User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"))
@@ -102,7 +103,7 @@ async def sandbox_graph(settings: Settings | None = None, database: Database | N
     """An account of its own in a sandbox of its own, without listeners."""
     sandbox = make_sandbox(settings or Settings(), database or Database())
     account = sandbox.accounts.add(new_account("work", "tess@ting.example", "Tess Ting"))
-    transport = httpx2.ASGITransport(create_app(sandbox))
+    transport = httpx2.ASGITransport(checked_app(sandbox))
     async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox.test") as client:
         token = sandbox.tokens.issue(account.id, APP, EVERYTHING).access_token
         default = sandbox.mailboxes.of(account).default_calendar
@@ -151,7 +152,9 @@ class Endpoint:
         self.posts += 1
         status = self.statuses.pop(0) if self.statuses else 202
         if status == 202:
-            self.notifications += httpx2.Response(200, content=body).json()["value"]
+            posted = httpx2.Response(200, content=body).json()
+            check_notifications(posted)
+            self.notifications += posted["value"]
         return status, ""
 
 

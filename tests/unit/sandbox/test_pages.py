@@ -7,11 +7,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from outlook_sandbox.app import create_app, make_sandbox
+from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database
 from outlook_sandbox.identity.apps import OUTLOOK_APP
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
+from tests.graph_contract import checked_app
 
 PAGES = ["/", "/outlook", "/customers"]
 
@@ -23,7 +24,7 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture
 async def browser(sandbox: Sandbox) -> Any:
-    transport = httpx2.ASGITransport(app=create_app(sandbox))
+    transport = httpx2.ASGITransport(checked_app(sandbox))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:8410") as client:
         yield client
 
