@@ -123,7 +123,7 @@ def _first_event(account: Account, calendar: str, number: int, start: datetime, 
 
 
 def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:
-    main = mailbox.default_calendar or add_calendar(mailbox, "Calendar")
+    main = mailbox.default_calendar or mailbox.add_calendar("Calendar")
     anna = Diary(mailbox, main, monday, now)
     for day in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11):
         anna.treatments(day, ("08:00", "09:15", "10:30"), "Anna")
@@ -132,22 +132,22 @@ def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:
     anna.add_days(3, 1, "Practice closed in the afternoon", showAs="free", categories=["Orange category"])
     anna.add(9, "12:15", 45, "Dentist", sensitivity="private", categories=["Purple category"])
     anna.add(4, "16:00", 60, "Accounts with the tax adviser", categories=["Yellow category"])
-    second = Diary(mailbox, add_calendar(mailbox, "Calendar – room 2", color="lightGreen"), monday, now)
+    second = Diary(mailbox, mailbox.add_calendar("Calendar – room 2", color="lightGreen"), monday, now)
     for day in (0, 1, 3, 7, 8, 10):
         second.treatments(day, ("13:30", "14:45"), "Jonas")
     second.add(2, "17:30", 60, "Pilates in a small group", categories=["Green category"], recurrence=_weekly(monday, 2))
-    shared = add_calendar(mailbox, "Holidays – Berg team", owner=("Sabine Berg", "sabine.berg@bergpraxis.example"), can_edit=False)
+    shared = mailbox.add_shared_calendar("Holidays – Berg team", ("Sabine Berg", "sabine.berg@bergpraxis.example"))
     Diary(mailbox, shared, monday, now).add_days(8, 2, "Sabine away", showAs="oof")
 
 
 def _personal(mailbox: Mailbox, monday: date, now: datetime) -> None:
-    main = mailbox.default_calendar or add_calendar(mailbox, "Calendar")
+    main = mailbox.default_calendar or mailbox.add_calendar("Calendar")
     jonas = Diary(mailbox, main, monday, now)
     for day in (0, 2, 4, 8, 10):
         jonas.treatments(day, ("09:00", "10:15"), "Jonas")
     jonas.add(1, "18:30", 90, "Choir", recurrence=_weekly(monday, 1), sensitivity="personal")
     jonas.add_days(12, 1, "Grandmother's birthday", showAs="free", categories=["Red category"])
-    visits = Diary(mailbox, add_calendar(mailbox, "Home visits", color="lightOrange"), monday, now)
+    visits = Diary(mailbox, mailbox.add_calendar("Home visits", color="lightOrange"), monday, now)
     for day in (1, 3, 9, 11):
         visits.treatments(day, ("15:00",), "Jonas")
 
@@ -186,21 +186,8 @@ def _meeting_with_insurer(diary: Diary) -> None:
     diary.mailbox.update(event)
 
 
-def add_calendar(
-    mailbox: Mailbox, name: str, *, color: str = "auto", owner: tuple[str, str] | None = None, can_edit: bool = True
-) -> Calendar:
-    owner_name, owner_address = owner or (mailbox.account.name, mailbox.account.username)
-    return mailbox.add_calendar(
-        Calendar(
-            id=ids.new_id(ids.ORDINARY),
-            account=mailbox.account.id,
-            name=name,
-            owner_name=owner_name,
-            owner_address=owner_address,
-            color=color,
-            can_edit=can_edit,
-        )
-    )
+def add_calendar(mailbox: Mailbox, name: str, **more: Any) -> Calendar:
+    return mailbox.add_calendar(name, **more)
 
 
 def _weekly(monday: date, weekday: int) -> dict[str, Any]:

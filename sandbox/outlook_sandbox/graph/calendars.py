@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.errors import GraphError, access_denied, body_refused, not_found
 from outlook_sandbox.graph.model import Calendar
 from outlook_sandbox.graph.operations import (
@@ -67,17 +66,7 @@ def create_calendar(call: Call) -> Answer:
         raise GraphError(400, "ErrorInvalidRequest", "A calendar needs a name.")
     if any(calendar.name.casefold() == name.casefold() for calendar in call.mailbox.calendars.values()):
         raise GraphError(409, "ErrorFolderExists", "A folder with the specified name already exists.")
-    owner = call.mailbox.account
-    calendar = Calendar(
-        id=ids.new_id(ids.ORDINARY),
-        account=owner.id,
-        name=name,
-        owner_name=owner.name,
-        owner_address=owner.username,
-        color=color or "auto",
-    )
-    call.mailbox.add_calendar(calendar)
-    return Answer(201, _entity(call, calendar))
+    return Answer(201, _entity(call, call.mailbox.add_calendar(name, color=color or "auto")))
 
 
 @operations.on("GET", "/me/calendar", "/me/calendars/*", scopes=READ_BASIC, query=SELECT)

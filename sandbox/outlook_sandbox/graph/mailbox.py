@@ -20,6 +20,7 @@ from outlook_sandbox.graph.model import Calendar, Category, Event, Tombstone
 _Stored = TypeVar("_Stored")
 KINDS = ("calendar", "event", "tombstone", "category")
 ChangeType = Literal["created", "updated", "deleted"]
+DELETED_KEPT = 1000
 FIRST_CATEGORIES = {
     "Red category": "preset0",
     "Orange category": "preset1",
@@ -56,6 +57,7 @@ class Mailbox:
         self._logs: dict[str, ChangeLog] = {}
         self._tombstones: dict[tuple[str, str], Tombstone] = {}
         self._transactions: dict[str, str] = {}
+        self._deleted: dict[str, Event] = {}
         self._database = database
         self._clock = clock
         self._tell = tell
@@ -71,8 +73,15 @@ class Mailbox:
         """The event with this id, immutable or ordinary."""
         return self.events.get(self._by_ordinary_id.get(identifier, identifier))
 
+    def deleted(self, identifier: str) -> Event | None:
+        """One of the events deleted last, by its immutable id; a restart forgets them."""
+        return self._deleted.get(identifier)
+
     def made_by(self, transaction: str) -> Event | None:
         return self.events.get(self._transactions.get(transaction, ""))
+
+    def owns(self, calendar: Calendar) -> bool:
+        return calendar.owner_address == self.account.username
 
     def in_calendar(self, calendar: str) -> list[Event]:
         return list(self._in_calendar[calendar].values())
@@ -95,27 +104,56 @@ class Mailbox:
         self.key += 1
         return self.key
 
-    def add_calendar(self, calendar: Calendar) -> Calendar:
+    def add_calendar(
+        self,
+        name: str,
+        *,
+        color: str = "auto",
+        owner: tuple[str, str] | None = None,
+        can_edit: bool = True,
+        is_default: bool = False,
+    ) -> Calendar:
+        """A new calendar in the list; `owner` is the name and address of somebody else whose calendar it is."""
+        owner_name, owner_address = owner or (self.account.name, self.account.username)
+        calendar = Calendar(
+            id=ids.new_id(ids.ORDINARY),
+            account=self.account.id,
+            name=name,
+            owner_name=owner_name,
+            owner_address=owner_address,
+            color=color,
+            can_edit=can_edit,
+            is_default=is_default,
+        )
         self._know_calendar(calendar)
         self.store_calendar(calendar)
         return calendar
+
+    def add_shared_calendar(self, name: str, owner: tuple[str, str], *, can_edit: bool = False, color: str = "auto") -> Calendar:
+        """A calendar that somebody else, by name and address, shares with this account."""
+        return self.add_calendar(name, owner=owner, can_edit=can_edit, color=color)
 
     def store_calendar(self, calendar: Calendar) -> None:
         calendar.key = self.next_key()
         self._database.put(self._kind("calendar"), calendar.id, calendar)
 
     def remove_calendar(self, calendar: Calendar) -> None:
+        """With its events; somebody else's calendar only leaves the list, and nothing is told of its events."""
         for event in self.in_calendar(calendar.id):
-            self.remove(event)
+            if self.owns(calendar):
+                self.remove(event)
+            else:
+                self._forget(event)
         del self.calendars[calendar.id], self._in_calendar[calendar.id], self._logs[calendar.id]
         self._database.delete(self._kind("calendar"), calendar.id)
 
-    def add(self, event: Event) -> Event:
-        """A new event. Outlook tells of it twice: as created, and as updated when the server has finished with it."""
+    def add(self, event: Event, settled: bool = True) -> Event:
+        """A new event. Outlook tells of it twice: as created, and as updated once it has settled (settling.py)."""
         self._know(event)
         self._write(event)
         self._notify(event, "created")
-        self._notify(event, "updated")
+        if settled:
+            self._notify(event, "updated")
         return event
 
     def update(self, event: Event) -> Event:
@@ -131,9 +169,10 @@ class Mailbox:
 
     def remove(self, event: Event) -> None:
         self._leave(event)
-        del self.events[event.id]
-        self._transactions.pop(event.transaction or "", None)
-        self._database.delete(self._kind("event"), event.id)
+        self._forget(event)
+        self._deleted[event.id] = event
+        if len(self._deleted) > DELETED_KEPT:
+            del self._deleted[next(iter(self._deleted))]
 
     def move(self, event: Event, calendar: str) -> Event:
         """Into another calendar of the mailbox: the ordinary id changes, the immutable one stays."""
@@ -157,16 +196,7 @@ class Mailbox:
 
     def furnish(self) -> None:
         """What Outlook gives a new mailbox: a calendar and six categories."""
-        self.add_calendar(
-            Calendar(
-                id=ids.new_id(ids.ORDINARY),
-                account=self.account.id,
-                name="Calendar",
-                owner_name=self.account.name,
-                owner_address=self.account.username,
-                is_default=True,
-            )
-        )
+        self.add_calendar("Calendar", is_default=True)
         for name, color in FIRST_CATEGORIES.items():
             self.put_category(Category(str(uuid.uuid4()), self.account.id, name, color))
 
@@ -228,6 +258,12 @@ class Mailbox:
         self._logs[event.calendar].note(event.id, stone.key)
         del self._in_calendar[event.calendar][event.id], self._by_ordinary_id[event.ordinary_id]
         self._notify(event, "deleted")
+
+    def _forget(self, event: Event) -> None:
+        del self.events[event.id]
+        self._by_ordinary_id.pop(event.ordinary_id, None)
+        self._transactions.pop(event.transaction or "", None)
+        self._database.delete(self._kind("event"), event.id)
 
     def _notify(self, event: Event, change: ChangeType) -> None:
         self._tell(Change(self.account.id, event.calendar, change, event.id, event.ordinary_id, self.etag(event.key)))

@@ -29,7 +29,7 @@ HEX_COLORS = {
 
 def calendar_json(mailbox: Mailbox, calendar: Calendar) -> dict[str, Any]:
     work = mailbox.account.kind == "work"
-    own = calendar.owner_address == mailbox.account.username
+    own = mailbox.owns(calendar)
     return {
         "id": calendar.id,
         "name": calendar.name,
@@ -37,7 +37,7 @@ def calendar_json(mailbox: Mailbox, calendar: Calendar) -> dict[str, Any]:
         "hexColor": HEX_COLORS[calendar.color],
         "isDefaultCalendar": calendar.is_default,
         "changeKey": mailbox.change_key(calendar.key),
-        "canShare": own,
+        "canShare": own and calendar.can_edit,
         "canViewPrivateItems": own,
         "canEdit": calendar.can_edit,
         "allowedOnlineMeetingProviders": ["teamsForBusiness"] if work else [],
