@@ -18,6 +18,7 @@ from outlook_sandbox.faults import Faults
 from outlook_sandbox.graph import routes as graph
 from outlook_sandbox.graph.dispatch import Gate
 from outlook_sandbox.graph.mailbox import Mailboxes
+from outlook_sandbox.graph.settling import Settling
 from outlook_sandbox.graph.subscriptions import Subscriptions
 from outlook_sandbox.identity import routes as identity
 from outlook_sandbox.identity.tokens import Tokens
@@ -42,6 +43,7 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
         accounts=Accounts(database),
         tokens=Tokens(database, clock),
         mailboxes=Mailboxes(database, clock, delivery.tell, seed.first_events),
+        settling=Settling(clock, settings.settle_seconds),
         subscriptions=subscriptions,
         delivery=delivery,
         gate=Gate(),
@@ -59,6 +61,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
         await sandbox.feed.start()
         yield
         await sandbox.feed.stop()
+        await sandbox.settling.stop()
         await sandbox.delivery.stop()
         sandbox.database.close()
 

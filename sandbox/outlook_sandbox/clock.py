@@ -1,6 +1,7 @@
 """The sandbox's own time: the real one plus an offset that tests may move forward; it is kept over restarts."""
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 from outlook_sandbox.database import Database
@@ -29,16 +30,16 @@ class Clock:
         self._set(timedelta(0))
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for so much of the sandbox's time, which an advance can make very short."""
-        until = self.now() + timedelta(seconds=seconds)
-        while (left := (until - self.now()).total_seconds()) > 0:
+        """Wait for so much of the sandbox's time, which an advance can make very short. Putting the clock back doesn't make
+        it longer."""
+        while seconds > 0:
+            began = self.now()
             if self._moved is None:
                 self._moved = asyncio.Event()
-            try:
-                async with asyncio.timeout(left):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
                     await self._moved.wait()
-            except TimeoutError:
-                continue
+            seconds -= max((self.now() - began).total_seconds(), 0)
 
     def _set(self, offset: timedelta) -> None:
         self._offset = offset

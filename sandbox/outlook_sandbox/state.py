@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.faults import Faults
     from outlook_sandbox.graph.dispatch import Gate
     from outlook_sandbox.graph.mailbox import Mailboxes
+    from outlook_sandbox.graph.settling import Settling
     from outlook_sandbox.graph.subscriptions import Subscriptions
     from outlook_sandbox.identity.tokens import Tokens
     from outlook_sandbox.journal import Journal
@@ -31,6 +32,7 @@ class Sandbox:
     accounts: Accounts
     tokens: Tokens
     mailboxes: Mailboxes
+    settling: Settling
     subscriptions: Subscriptions
     delivery: Delivery
     gate: Gate

@@ -65,7 +65,8 @@ def get_event(call: Call) -> Answer:
 @operations.on("POST", "/me/events", "/me/calendar/events", "/me/calendars/*/events", scopes=WRITE_CALENDARS)
 def post_event(call: Call) -> Answer:
     calendar = editable(calendar_of(call))
-    event = create_event(call.mailbox, calendar, read_event(call.json()), call.sandbox.clock.now())
+    sandbox = call.sandbox
+    event = create_event(call.mailbox, calendar, read_event(call.json()), sandbox.clock.now(), sandbox.settling)
     return Answer(201, _entity(call, whole(event)))
 
 

@@ -14,14 +14,15 @@ from outlook_sandbox.graph.model import Calendar, Event, Exceptional, Item, Mome
 from outlook_sandbox.graph.occurrences import occurrence
 from outlook_sandbox.graph.prefer import zone_not_supported
 from outlook_sandbox.graph.render import new_uid
+from outlook_sandbox.graph.settling import Settling
 from outlook_sandbox.recurrence import BadRecurrence, Recurrence
 from outlook_sandbox.zones import UnknownZone, wall_clock
 
 NEIGHBOURS = timedelta(days=4000)
 
 
-def create_event(mailbox: Mailbox, calendar: Calendar, body: EventBody, now: datetime) -> Event:
-    """Make an event; a repeated transactionId gives the event that the first one made."""
+def create_event(mailbox: Mailbox, calendar: Calendar, body: EventBody, now: datetime, settling: Settling | None = None) -> Event:
+    """Make an event; a repeated transactionId gives the event that the first one made. Without `settling` it is final."""
     transaction = body.transaction_id or None if body.transaction_id is not UNSET else None
     if transaction and (before := mailbox.made_by(transaction)) is not None:
         return before
@@ -42,7 +43,10 @@ def create_event(mailbox: Mailbox, calendar: Calendar, body: EventBody, now: dat
     )
     if body.recurrence is not UNSET and body.recurrence is not None:
         make_series(event, body.recurrence)
-    return mailbox.add(event)
+    mailbox.add(event, settled=not settling)
+    if settling:
+        settling.add(mailbox, event)
+    return event
 
 
 def change_event(mailbox: Mailbox, event: Event, body: EventBody) -> Event:

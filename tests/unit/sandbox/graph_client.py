@@ -101,7 +101,7 @@ def weekly(start: str = "2026-11-03", *days: str, **extent: Any) -> Json:
 @contextlib.asynccontextmanager
 async def sandbox_graph(settings: Settings | None = None, database: Database | None = None) -> AsyncIterator[Graph]:
     """An account of its own in a sandbox of its own, without listeners."""
-    sandbox = make_sandbox(settings or Settings(), database or Database())
+    sandbox = make_sandbox(settings or Settings(settle_seconds=0), database or Database())
     account = sandbox.accounts.add(new_account("work", "tess@ting.example", "Tess Ting"))
     transport = httpx2.ASGITransport(checked_app(sandbox))
     async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox.test") as client:
@@ -109,6 +109,7 @@ async def sandbox_graph(settings: Settings | None = None, database: Database | N
         default = sandbox.mailboxes.of(account).default_calendar
         assert default is not None
         yield Graph(sandbox, account, client, default.id, token)
+        await sandbox.settling.stop()
         await sandbox.delivery.stop()
 
 
