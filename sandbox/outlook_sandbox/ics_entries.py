@@ -1,5 +1,6 @@
 """One VEVENT of an .ics file in Outlook's terms: when it is, what it says, which occurrence it replaces."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -8,13 +9,20 @@ from zoneinfo import available_timezones
 
 import icalendar
 
-from outlook_sandbox.graph.fields import NO_TIME, ItemBody, blank, body_fields, place
+from outlook_sandbox.graph.fields import NO_TIME, ItemBody, blank, body_fields, online_meeting, place
 from outlook_sandbox.graph.model import Calendar, Moment, Span
 from outlook_sandbox.ics_rules import BadRule
 from outlook_sandbox.zones import UnknownZone, wall_clock, zone
 
-SENSITIVITIES = {"PRIVATE": "private", "CONFIDENTIAL": "confidential"}
-ANSWERS = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentativelyAccepted"}
+SENSITIVITIES = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "X-PERSONAL": "personal"}
+ANSWERS = {
+    "ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentativelyAccepted", "NEEDS-ACTION": "notResponded",
+}  # fmt: skip
+BUSY = {
+    "FREE": "free", "TENTATIVE": "tentative", "BUSY": "busy", "OOF": "oof", "WORKINGELSEWHERE": "workingElsewhere",
+}  # fmt: skip
+IMPORTANCE = {"0": "low", "1": "normal", "2": "high"}
+ESCAPED = re.compile(r"\\(.)")
 PROBED_YEARS = 3
 
 
@@ -102,7 +110,7 @@ def _moment(value: datetime, tzid: str | None, assumed: str | None) -> Moment:
     if meant.tzinfo is None or meant.tzinfo is UTC:
         return Moment(plain, "UTC")
     key = getattr(meant.tzinfo, "key", None)
-    for name in (key, tzid, *_tails(tzid or "")):
+    for name in (tzid, key, *_tails(tzid or "")):
         if name and _is_known(name):
             return Moment(plain, "UTC" if name.upper() in ("UTC", "ETC/UTC") else name)
     return Moment(plain, _alike(meant))
@@ -180,31 +188,71 @@ def _tzid(found: icalendar.Component, name: str) -> str | None:
 def _fields(found: icalendar.Component, calendar: Calendar) -> dict[str, Any]:
     organizer = found.get("ORGANIZER")
     name, address = _person(organizer) if organizer is not None else (calendar.owner_name, calendar.owner_address)
-    attendees = [_attendee(attendee) for attendee in _listed(found.get("ATTENDEE"))]
-    called_off = str(found.get("STATUS", "")).upper() == "CANCELLED"
-    free = called_off or str(found.get("TRANSP", "")).upper() == "TRANSPARENT"
     return (
         blank(name, address, is_organizer=address.casefold() == calendar.owner_address.casefold())
-        | body_fields(ItemBody(content=str(found.get("DESCRIPTION", "")), content_type="text"))
+        | body_fields(_body(found))
         | place(str(found.get("LOCATION", "")))
+        | _reminder(found)
+        | _meeting(found)
         | {
             "subject": str(found.get("SUMMARY", "")),
             "categories": [str(category) for listed in _listed(found.get("CATEGORIES")) for category in listed.cats],
-            "attendees": attendees,
-            "isCancelled": called_off,
-            "showAs": "free" if free else "busy",
-            "sensitivity": SENSITIVITIES.get(str(found.get("CLASS", "")).upper(), "normal"),
+            "attendees": [_attendee(attendee) for attendee in _listed(found.get("ATTENDEE"))],
+            "isCancelled": _word(found, "STATUS") == "CANCELLED",
+            "showAs": _shown_as(found),
+            "sensitivity": SENSITIVITIES.get(_word(found, "CLASS"), "normal"),
+            "importance": IMPORTANCE.get(_word(found, "X-MICROSOFT-CDO-IMPORTANCE"), "normal"),
+            "allowNewTimeProposals": _word(found, "X-MICROSOFT-DISALLOW-COUNTER") != "TRUE",
         }
     )
 
 
+def _word(found: icalendar.Component, name: str) -> str:
+    return str(found.get(name, "")).upper()
+
+
+def _shown_as(found: icalendar.Component) -> str:
+    """As Microsoft's own property says it, else as the standard ones do."""
+    if (own := BUSY.get(_word(found, "X-MICROSOFT-CDO-BUSYSTATUS"))) is not None:
+        return own
+    if _word(found, "STATUS") == "CANCELLED" or _word(found, "TRANSP") == "TRANSPARENT":
+        return "free"
+    return "tentative" if _word(found, "STATUS") == "TENTATIVE" else "busy"
+
+
+def _body(found: icalendar.Component) -> ItemBody:
+    """Outlook writes the text twice: plain, and as HTML in a property of its own."""
+    for markup in _listed(found.get("X-ALT-DESC")):
+        if str(markup.params.get("FMTTYPE", "")).casefold() == "text/html":
+            return ItemBody(content=ESCAPED.sub(_unescaped, str(markup)), content_type="html")
+    return ItemBody(content=str(found.get("DESCRIPTION", "")), content_type="text")
+
+
+def _unescaped(escaped: re.Match[str]) -> str:
+    return "\n" if escaped[1] in "nN" else escaped[1]
+
+
+def _reminder(found: icalendar.Component) -> dict[str, Any]:
+    """Outlook has one reminder, a number of minutes before the start; others are not taken over."""
+    for alarm in found.walk("VALARM"):
+        before = alarm.get("TRIGGER").dt if alarm.get("TRIGGER") is not None else None
+        if isinstance(before, timedelta) and before <= timedelta(0) and alarm.get("TRIGGER").params.get("RELATED") != "END":
+            return {"isReminderOn": True, "reminderMinutesBeforeStart": int(-before / timedelta(minutes=1))}
+    return {"isReminderOn": False}
+
+
+def _meeting(found: icalendar.Component) -> dict[str, Any]:
+    link = str(found.get("X-MICROSOFT-SKYPETEAMSMEETINGURL", ""))
+    return online_meeting(True) | {"onlineMeeting": {"joinUrl": link}} if link else {}
+
+
 def _attendee(found: Any) -> dict[str, Any]:
     name, address = _person(found)
-    answer = ANSWERS.get(str(found.params.get("PARTSTAT", "")).upper(), "none")
-    kind = "optional" if str(found.params.get("ROLE", "")).upper() == "OPT-PARTICIPANT" else "required"
+    role, kind = (str(found.params.get(name, "")).upper() for name in ("ROLE", "CUTYPE"))
+    resource = role == "NON-PARTICIPANT" or kind in ("RESOURCE", "ROOM")
     return {
-        "type": kind,
-        "status": {"response": answer, "time": NO_TIME},
+        "type": "resource" if resource else "optional" if role == "OPT-PARTICIPANT" else "required",
+        "status": {"response": ANSWERS.get(str(found.params.get("PARTSTAT", "")).upper(), "none"), "time": NO_TIME},
         "emailAddress": {"name": name, "address": address},
     }
 

@@ -4,7 +4,6 @@ from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 import icalendar
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
@@ -160,11 +159,10 @@ def _at(moment: Moment, all_day: bool) -> icalendar.vDDDTypes:
 
 def _tzid(name: str) -> str | None:
     """The zone's name as every program knows it, Windows or IANA; None for UTC."""
-    meant = zone(name)
-    key = getattr(meant, "key", "UTC")
+    key = getattr(zone(name), "key", "UTC")
     if key in ("UTC", "Etc/UTC"):
         return None
-    return name if name in WINDOWS_TO_OLSON or name in available_timezones() else str(key)
+    return name if name in WINDOWS_TO_OLSON else str(key)
 
 
 def _add_texts(entry: icalendar.Event, fields: dict[str, Any]) -> None:

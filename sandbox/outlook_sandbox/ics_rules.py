@@ -80,7 +80,8 @@ def _pattern(parts: dict[str, str], begin: date) -> Pattern:
     days, position = _days(parts)
     own_day = (DAYS[list(DAYS)[begin.weekday()]],)
     month = int(parts.get("BYMONTH", str(begin.month)).split(",")[0])
-    day = int(parts.get("BYMONTHDAY", str(begin.day)).split(",")[0])
+    # Day 30 of every month, with the last day of a shorter one, is written BYMONTHDAY=28,29,30;BYSETPOS=-1.
+    day = max((int(number) for number in _listed(parts, "BYMONTHDAY")), default=begin.day)
     day = 31 if day == -1 else max(day, 0)
     match parts["FREQ"], bool(days):
         case "DAILY", False:
