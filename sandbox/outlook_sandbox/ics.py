@@ -4,6 +4,7 @@ import uuid
 from datetime import datetime
 
 import icalendar
+from icalendar.timezone import tzp
 
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar, Event
@@ -53,6 +54,8 @@ def _entry(found: icalendar.Component, assumed: str | None, calendar: Calendar) 
 
 
 def _parsed(content: bytes) -> list[icalendar.Calendar]:
+    # The library keeps the zones that files define, by name, for all later files.
+    tzp.use_default()
     try:
         parsed = icalendar.Calendar.from_ical(content, multiple=True)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as reason:

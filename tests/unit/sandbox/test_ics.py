@@ -98,16 +98,17 @@ async def test_rules_that_outlook_can_not_say_are_refused(graph: Graph, rule: st
 
 
 async def test_a_zone_that_only_the_file_knows_becomes_one_that_behaves_alike(graph: Graph) -> None:
-    zone = (
-        "BEGIN:VTIMEZONE\r\nTZID:Our own zone\r\n"
-        "BEGIN:STANDARD\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\n"
-        "TZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\n"
-        "BEGIN:DAYLIGHT\r\nDTSTART:19700329T020000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\n"
-        "TZOFFSETFROM:+0100\r\nTZOFFSETTO:+0200\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n"
-    )
-    content = _series("FREQ=WEEKLY;COUNT=30", "DTSTART;TZID=Our own zone:20260130T090000", zone)
+    content = _series("FREQ=WEEKLY;COUNT=30", "DTSTART;TZID=Our own zone:20260130T090000", _zone("+0100", "+0200"))
     assert (await load(graph, content)).status_code == 201
     assert await shown(graph, 2026) == expected(content, 2026)
+
+
+async def test_each_file_has_its_own_zones_though_another_has_one_of_the_same_name(graph: Graph) -> None:
+    for offsets, at in ((("+0100", "+0200"), "08:00"), (("+0200", "+0300"), "07:00")):
+        content = _series("FREQ=DAILY;COUNT=1", "DTSTART;TZID=Their zone:20260130T090000", _zone(*offsets, name="Their zone"))
+        await load(graph, content)
+        found = await graph.view("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
+        assert f"2026-01-30T{at}:00.0000000" in [one["start"]["dateTime"] for one in found]
 
 
 async def test_a_called_off_event_is_loaded_as_called_off(graph: Graph) -> None:
@@ -120,6 +121,16 @@ async def test_a_called_off_event_is_loaded_as_called_off(graph: Graph) -> None:
 def _series(rule: str, start: str, zone: str = "") -> bytes:
     event = f"BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Series\r\n{start}\r\nDURATION:PT1H\r\nRRULE:{rule}\r\nEND:VEVENT\r\n"
     return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{zone}{event}END:VCALENDAR\r\n".encode()
+
+
+def _zone(winter: str, summer: str, name: str = "Our own zone") -> str:
+    return (
+        f"BEGIN:VTIMEZONE\r\nTZID:{name}\r\n"
+        "BEGIN:STANDARD\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\n"
+        f"TZOFFSETFROM:{summer}\r\nTZOFFSETTO:{winter}\r\nEND:STANDARD\r\n"
+        "BEGIN:DAYLIGHT\r\nDTSTART:19700329T020000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\n"
+        f"TZOFFSETFROM:{winter}\r\nTZOFFSETTO:{summer}\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n"
+    )
 
 
 def _utc(text: str) -> datetime:
