@@ -15,9 +15,9 @@ from outlook_sandbox.cut import CuttableApp
 from outlook_sandbox.database import Database
 from outlook_sandbox.delivery import Delivery
 from outlook_sandbox.faults import Faults
-from outlook_sandbox.graph import routes as graph
-from outlook_sandbox.graph.dispatch import Gate
+from outlook_sandbox.graph.limits import Limits
 from outlook_sandbox.graph.mailbox import Mailboxes
+from outlook_sandbox.graph.routes import Door
 from outlook_sandbox.graph.settling import Settling
 from outlook_sandbox.graph.subscriptions import Subscriptions
 from outlook_sandbox.identity import routes as identity
@@ -46,7 +46,7 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
         settling=Settling(clock, settings.settle_seconds),
         subscriptions=subscriptions,
         delivery=delivery,
-        gate=Gate(),
+        limits=Limits(settings.requests_per_10_minutes),
         journal=Journal(),
         feed=Feed(settings, database),
     )
@@ -69,8 +69,9 @@ def create_app(sandbox: Sandbox) -> FastAPI:
         title="Outlook sandbox", lifespan=lifespan, openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None
     )
     app.add_middleware(Journaled, journal=sandbox.journal, clock=sandbox.clock)
+    app.add_middleware(Door, sandbox=sandbox)
     app.state.sandbox = sandbox
-    for part in (control, graph, identity, issuer, pages, customers):
+    for part in (control, identity, issuer, pages, customers):
         app.include_router(part.router)
 
     @app.get("/readyz", include_in_schema=False)

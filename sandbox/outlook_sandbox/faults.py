@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from outlook_sandbox.database import Database
 
 KIND = "fault"
+HEADER_TEXT = r"^[ -~]*$"
 
 
 class Fault(BaseModel):
@@ -43,7 +44,7 @@ class ErrorAnswer(GraphFault):
     status: int = Field(default=503, ge=400, le=599)
     code: str = "serviceNotAvailable"
     message: str = "The service is not available."
-    retry_after: str | None = None
+    retry_after: str | None = Field(default=None, pattern=HEADER_TEXT)
 
 
 class Throttled(GraphFault):
@@ -51,7 +52,7 @@ class Throttled(GraphFault):
 
     kind: Literal["graph-throttled"] = "graph-throttled"
     status: Literal[429, 503] = 429
-    retry_after: str | None = "1"
+    retry_after: str | None = Field(default="1", pattern=HEADER_TEXT)
 
 
 class Conflict(GraphFault):
@@ -118,14 +119,16 @@ class DeletedAnswers(Fault):
 
 
 class SubscriptionRefused(Fault):
-    """Creating a subscription ends in an ExtensionError with this inner status of Exchange."""
+    """Creating a subscription ends, after the handshake, in an ExtensionError with this inner status of Exchange."""
 
+    app: str | None = None
     kind: Literal["subscription-refused"] = "subscription-refused"
     inner: Literal["NotFound", "Forbidden", "ServiceUnavailable", "Unauthorized"] = "ServiceUnavailable"
+    status: int | None = Field(default=None, ge=400, le=599, description="of the answer itself; none: as was observed")
 
 
 class SubscriptionsUnlisted(Fault):
-    """The list of subscriptions leaves some out; each by itself is there."""
+    """The list of subscriptions leaves out those that this strikes, one by one; each by itself is there."""
 
     kind: Literal["subscriptions-unlisted"] = "subscriptions-unlisted"
 

@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     allow_other_hosts: bool = False
     longest_view_days: int = Field(default=1825, ge=1, description="Graph's own limit; raise it to sync calendars of long ago")
     settle_seconds: float = Field(default=2, ge=0, description="when a new event changes once more by itself; 0: never")
+    requests_per_10_minutes: int = Field(default=10_000, ge=1, description="Graph's own limit, of each app for each mailbox")
     latency_ms: int = Field(default=0, ge=0, description="time that each Graph request takes longer")
 
     client_id: str = "5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11"

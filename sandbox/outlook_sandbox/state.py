@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.database import Database
     from outlook_sandbox.delivery import Delivery
     from outlook_sandbox.faults import Faults
-    from outlook_sandbox.graph.dispatch import Gate
+    from outlook_sandbox.graph.limits import Limits
     from outlook_sandbox.graph.mailbox import Mailboxes
     from outlook_sandbox.graph.settling import Settling
     from outlook_sandbox.graph.subscriptions import Subscriptions
@@ -35,6 +35,6 @@ class Sandbox:
     settling: Settling
     subscriptions: Subscriptions
     delivery: Delivery
-    gate: Gate
+    limits: Limits
     journal: Journal
     feed: Feed

@@ -3,28 +3,31 @@
 import asyncio
 import time
 import uuid
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
-from outlook_sandbox.graph.errors import GraphError, access_denied, throttled, unauthenticated
+from outlook_sandbox.graph.errors import GraphError, access_denied, bad_request, unauthenticated
 from outlook_sandbox.graph.operations import Answer, Call, Operation, check, operations
 from outlook_sandbox.graph.prefer import read_preferences
+from outlook_sandbox.graph.trouble import Trouble
 from outlook_sandbox.journal import Entry, kept
 
 if TYPE_CHECKING:
     from outlook_sandbox.identity.tokens import AccessToken
     from outlook_sandbox.state import Sandbox
 
-MOST_AT_ONCE = 4
+NO_ANSWER = 0
 JOURNALED_HEADERS = ("if-match", "prefer", "client-request-id", "user-agent", "traceparent")
 
 
 @dataclass(slots=True)
 class Request:
-    """A request as it came; header names are in lower case, `path` starts with the version and is still encoded."""
+    """A request as it came; header names are in lower case, `path` starts with the version and is still encoded.
+
+    `refused` is what was found wrong with it when it was read; `token` its bearer's, once that is known.
+    """
 
     method: str
     path: str
@@ -33,55 +36,45 @@ class Request:
     body: bytes
     base: str
     in_batch: bool = False
+    refused: GraphError | None = None
+    token: "AccessToken | None" = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
-
-class Gate:
-    """Exchange's limit: four requests at once per app and mailbox."""
-
-    def __init__(self) -> None:
-        self._running: Counter[tuple[str, str]] = Counter()
-
-    def enter(self, key: tuple[str, str]) -> None:
-        if self._running[key] >= MOST_AT_ONCE:
-            raise throttled()
-        self._running[key] += 1
-
-    def leave(self, key: tuple[str, str]) -> None:
-        self._running[key] -= 1
-        if not self._running[key]:
-            del self._running[key]
+    @property
+    def client_id(self) -> str:
+        """The client's own id of the request; if it gave none, Graph's."""
+        return self.headers.get("client-request-id", self.id)
 
 
 async def respond(sandbox: "Sandbox", request: Request) -> Answer:
-    """Answer one request; refusals become Graph's envelope, and all are written in the journal."""
+    """Answer one request and write it in the journal. Raises ConnectionCut where a fault wants no answer at all."""
     began = time.perf_counter()
-    request_id = str(uuid.uuid4())
-    client_request_id = request.headers.get("client-request-id", request_id)
-    token: AccessToken | None = None
+    status = NO_ANSWER
     try:
-        token = authenticate(sandbox, request)
-        answer = await perform(sandbox, request, token)
+        answer = await _answer(sandbox, request)
+        status = answer.status
+        return answer
+    finally:
+        took = round((time.perf_counter() - began) * 1000, 3)
+        sandbox.journal.add(_entry(sandbox, request, status, took))
+
+
+async def _answer(sandbox: "Sandbox", request: Request) -> Answer:
+    """What Graph answers, or what becomes of that; refusals have Graph's envelope."""
+    trouble: Trouble | None = None
+    try:
+        if request.refused is not None:
+            raise request.refused
+        token = request.token = authenticate(sandbox, request)
+        operation, call = _understand(sandbox, request, token)
+        if sandbox.faults:
+            path = "/" + "/".join(call.segments)
+            trouble = Trouble(sandbox.faults, token.account, token.app, request.method, path, request.in_batch)
+        answer = await _perform(operation, call, trouble)
     except GraphError as refusal:
-        envelope = refusal.envelope(sandbox.clock.now(), request_id, client_request_id)
+        envelope = refusal.envelope(sandbox.clock.now(), request.id, request.client_id)
         answer = Answer(refusal.status, envelope, refusal.headers)
-    answer.headers = {"request-id": request_id, "client-request-id": client_request_id} | answer.headers
-    headers = {name: request.headers[name] for name in JOURNALED_HEADERS if name in request.headers}
-    entry = Entry(
-        sandbox.journal.next_number(),
-        sandbox.clock.now(),
-        request.method,
-        request.path,
-        request.query,
-        answer.status,
-        round((time.perf_counter() - began) * 1000, 3),
-        token.account if token else None,
-        token.app if token else None,
-        headers,
-        kept(request.body),
-        request.in_batch,
-    )
-    sandbox.journal.add(entry)
-    return answer
+    return answer if trouble is None else trouble.spoiled(answer)
 
 
 def authenticate(sandbox: "Sandbox", request: Request) -> "AccessToken":
@@ -94,21 +87,21 @@ def authenticate(sandbox: "Sandbox", request: Request) -> "AccessToken":
     return token
 
 
-async def perform(sandbox: "Sandbox", request: Request, token: "AccessToken") -> Answer:
+def _understand(sandbox: "Sandbox", request: Request, token: "AccessToken") -> tuple[Operation, Call]:
     account = sandbox.accounts.get(token.account)
     if account is None:
         raise unauthenticated("The identity of the calling application or user could not be established.")
-    segments = [unquote(segment) for segment in request.path.rstrip("/").split("/")[2:]]
-    if segments[0] == "users" and len(segments) > 1:
-        if segments[1].casefold() not in (account.id, account.username.casefold()):
+    version, *path = [unquote(segment) for segment in request.path.strip("/").split("/")]
+    if len(path) > 1 and path[0].casefold() == "users":
+        if path[1].casefold() not in (account.id, account.username.casefold()):
             raise access_denied()
-        segments = ["me", *segments[2:]]
-    operation, names = operations.find(request.method, segments)
+        path = ["me", *path[2:]]
+    operation, segments, names = operations.find(version, request.method, path)
     call = Call(
         sandbox,
         request.method,
         request.path,
-        dict(parse_qsl(request.query, keep_blank_values=True)),
+        _query(request.query),
         request.headers,
         request.body,
         request.base,
@@ -117,20 +110,64 @@ async def perform(sandbox: "Sandbox", request: Request, token: "AccessToken") ->
         read_preferences(request.headers.get("prefer", "")),
         segments,
         names,
+        request.in_batch,
     )
     check(operation, call)
-    if segments[0] != "me":
-        return await _work(operation, call)
-    key = (token.app, token.account)
-    sandbox.gate.enter(key)
+    return operation, call
+
+
+def _query(text: str) -> dict[str, str]:
+    options = parse_qsl(text, keep_blank_values=True)
+    query = dict(options)
+    if len(query) < len(options):
+        names = [name for name, _ in options]
+        name = next(name for name in names if names.count(name) > 1)
+        raise bad_request(f"Query option '{name}' was specified more than once, but it must be specified at most once.")
+    return query
+
+
+async def _perform(operation: Operation, call: Call, trouble: Trouble | None) -> Answer:
+    """Have the work done, as far as limits and faults allow."""
+    limits, token, now = call.sandbox.limits, call.token, call.sandbox.clock.now().timestamp()
+    if call.segments[0] == "subscriptions":
+        tenant = call.mailbox.account.tid
+        limits.count_subscription_request(call.method, call.segments, token.app, tenant, now)
+    if call.segments[0] != "me":
+        return await _work(operation, call, trouble)
+    limits.enter(token.app, token.account, now)
     try:
-        if sandbox.settings.latency_ms:
-            await asyncio.sleep(sandbox.settings.latency_ms / 1000)
-        return await _work(operation, call)
+        if call.sandbox.settings.latency_ms:
+            await asyncio.sleep(call.sandbox.settings.latency_ms / 1000)
+        elif call.in_batch:
+            # The others of the batch that may run at once begin while this one has its place.
+            await asyncio.sleep(0)
+        answer = await _work(operation, call, trouble)
     finally:
-        sandbox.gate.leave(key)
+        limits.leave(token.app, token.account)
+    if call.preferences.applied and answer.status < 300:
+        answer.headers.setdefault("Preference-Applied", ", ".join(call.preferences.applied))
+    return answer
 
 
-async def _work(operation: Operation, call: Call) -> Answer:
+async def _work(operation: Operation, call: Call, trouble: Trouble | None = None) -> Answer:
+    if trouble is not None:
+        return await trouble.strike(lambda: _work(operation, call))
     answer = operation.work(call)
     return answer if isinstance(answer, Answer) else await answer
+
+
+def _entry(sandbox: "Sandbox", request: Request, status: int, took_ms: float) -> Entry:
+    return Entry(
+        sandbox.journal.next_number(),
+        sandbox.clock.now(),
+        request.method,
+        request.path,
+        request.query,
+        status,
+        took_ms,
+        request.token.account if request.token else None,
+        request.token.app if request.token else None,
+        {name: request.headers[name] for name in JOURNALED_HEADERS if name in request.headers},
+        kept(request.body),
+        request.in_batch,
+    )

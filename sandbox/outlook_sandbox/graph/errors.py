@@ -7,15 +7,24 @@ from typing import Any
 class GraphError(Exception):
     """A request that Graph refuses."""
 
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: dict[str, str] | None = None,
+        inner: dict[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers or {}
+        self.inner = inner or {}
 
     def envelope(self, now: datetime, request_id: str, client_request_id: str) -> dict[str, Any]:
-        inner = {"date": f"{now:%Y-%m-%dT%H:%M:%S}", "request-id": request_id, "client-request-id": client_request_id}
+        ids = {"request-id": request_id, "client-request-id": client_request_id}
+        inner = self.inner | {"date": f"{now:%Y-%m-%dT%H:%M:%S}"} | ids
         return {"error": {"code": self.code, "message": self.message, "innerError": inner}}
 
 
@@ -56,9 +65,16 @@ def sync_state_not_found(generation: int, newest: int) -> GraphError:
     )
 
 
-def throttled() -> GraphError:
-    message = "Application is over its MailboxConcurrency limit."
-    return GraphError(429, "ApplicationThrottled", message, {"Retry-After": "1"})
+def throttled(limit: str = "MailboxConcurrency", retry_after: str | None = "1", status: int = 429) -> GraphError:
+    """Exchange's refusal; without `retry_after` (seconds, perhaps decimal) it doesn't say when to come again."""
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return GraphError(status, "ApplicationThrottled", f"Application is over its {limit} limit.", headers)
+
+
+def too_many_requests(retry_after: int) -> GraphError:
+    """The refusal of Graph itself, before any service behind it."""
+    inner = {"code": "429", "message": "Please retry after", "status": "429"}
+    return GraphError(429, "TooManyRequests", "Please retry again later.", {"Retry-After": str(retry_after)}, inner)
 
 
 def unauthenticated(message: str) -> GraphError:

@@ -1,8 +1,9 @@
 """Graph's requests by method and path: what each needs, and the two things every one is made of, Call and Answer."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ READ_SETTINGS = frozenset(("MailboxSettings.Read", "MailboxSettings.ReadWrite"))
 WRITE_SETTINGS = frozenset(("MailboxSettings.ReadWrite",))
 READ_USER = frozenset(("User.Read", "User.ReadWrite"))
 ANY_SCOPE: frozenset[str] = frozenset()
+DEEPEST = 100
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -43,13 +46,11 @@ class Call:
     preferences: Preferences
     segments: list[str]
     names: tuple[str, ...] = ()
+    in_batch: bool = False
 
     def json(self) -> dict[str, Any]:
         """The body as an object; raises GraphError 400."""
-        try:
-            return msgspec.json.decode(self.body, type=dict[str, Any])
-        except msgspec.DecodeError as reason:
-            raise body_refused(f"Unable to read JSON request payload: {reason}") from reason
+        return read_json(self.body, dict[str, Any])
 
     def link(self, query: str) -> str:
         return f"{self.base}{self.path}?{query}"
@@ -57,9 +58,35 @@ class Call:
 
 @dataclass(slots=True)
 class Answer:
+    """`body` is written as JSON, unless it is bytes; None is no body."""
+
     status: int = 200
     body: object = None
     headers: dict[str, str] = field(default_factory=dict)
+
+
+Read = TypeVar("Read")
+
+
+def read_json(body: bytes, wanted: type[Read]) -> Read:
+    """The body as what is wanted; raises GraphError 400, also for what is nested too deeply to be worked with."""
+    if _depth(body) > DEEPEST:
+        raise body_refused(f"Unable to read JSON request payload: it is nested deeper than {DEEPEST} levels.")
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.DecodeError as reason:
+        raise body_refused(f"Unable to read JSON request payload: {reason}") from reason
+
+
+def _depth(body: bytes) -> int:
+    """How deeply objects and lists are nested; counted only if there are enough of them."""
+    if body.count(b"{") + body.count(b"[") <= DEEPEST:
+        return 0
+    deepest = depth = 0
+    for opened, closed in _BRACKETS.findall(body):
+        depth += bool(opened) - bool(closed)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 Work = Callable[[Call], Answer | Awaitable[Answer]]
@@ -75,46 +102,63 @@ class Operation:
 class _Segment:
     """A place in the tree of paths; the name "*" stands for any."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.children: dict[str, _Segment] = {}
         self.operations: dict[str, Operation] = {}
 
 
 class Operations:
-    """The tree of all paths. Below `/me` and `/users/{id}` is the same."""
+    """The trees of all paths, one for each version of Graph. Below `/me` and `/users/{id}` is the same."""
 
     def __init__(self) -> None:
-        self._root = _Segment()
+        self._versions = {version: _Segment(version) for version in ("v1.0", "beta")}
 
-    def on(self, method: str, *paths: str, scopes: frozenset[str], query: frozenset[str] = frozenset()) -> Callable[[Work], Work]:
+    def on(
+        self,
+        method: str,
+        *paths: str,
+        scopes: frozenset[str],
+        query: frozenset[str] = frozenset(),
+        version: Literal["v1.0", "beta"] = "v1.0",
+    ) -> Callable[[Work], Work]:
         """Register work for paths such as `/me/events/*`; it gets what stood for each `*` as `call.names`."""
 
         def register(work: Work) -> Work:
             for path in paths:
-                segment = self._root
+                segment = self._versions[version]
                 for name in path.strip("/").split("/"):
-                    segment = segment.children.setdefault(name, _Segment())
+                    segment = segment.children.setdefault(name.casefold(), _Segment(name))
                 segment.operations[method] = Operation(work, scopes, query)
             return work
 
         return register
 
-    def find(self, method: str, segments: list[str]) -> tuple[Operation, tuple[str, ...]]:
-        segment, names = self._root, []
-        for name in segments:
-            child = segment.children.get(name)
+    def find(self, version: str, method: str, path: list[str]) -> tuple[Operation, list[str], tuple[str, ...]]:
+        """The operation, the path with its names as they are registered, and what stood for each `*`.
+
+        Raises GraphError 400 or 405.
+        """
+        segment, known, names = self._versions[version], [], []
+        for name in path:
+            child = segment.children.get(name.casefold())
             if child is None:
                 child = segment.children.get("*")
                 names.append(name)
             if child is None:
-                raise bad_request(f"Resource not found for the segment '{name}'.")
+                raise _unknown(name)
+            known.append(name if child.name == "*" else child.name)
             segment = child
         operation = segment.operations.get(method)
         if operation is None and segment.operations:
             raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
         if operation is None:
-            raise bad_request(f"Resource not found for the segment '{segments[-1]}'.")
-        return operation, tuple(names)
+            raise _unknown(path[-1] if path else "")
+        return operation, known, tuple(names)
+
+
+def _unknown(name: str) -> GraphError:
+    return bad_request(f"Resource not found for the segment '{name}'.")
 
 
 operations = Operations()
