@@ -1,30 +1,47 @@
 """`POST /$batch`: up to twenty requests in one, each answered for itself."""
 
 import asyncio
+import random
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
+from outlook_sandbox.faults import BatchUnpaced
 from outlook_sandbox.graph.dispatch import Request, respond
 from outlook_sandbox.graph.errors import bad_request
-from outlook_sandbox.graph.operations import ANY_SCOPE, Answer, Call, operations
+from outlook_sandbox.graph.limits import MOST_AT_ONCE
+from outlook_sandbox.graph.operations import ANY_SCOPE, Answer, Call, operations, read_json
 
 MOST_REQUESTS = 20
-MOST_AT_ONCE = 4
+WRITES = frozenset(("PATCH", "POST", "PUT"))
 
 
-class Step(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class Step(msgspec.Struct, rename="camel"):
     """One request of a batch."""
 
     id: str
     method: str
     url: str
-    headers: dict[str, str] = {}
+    headers: dict[str, str] | None = None
     body: Any = None
-    depends_on: list[str] = []
+    depends_on: list[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Ids differ by more than upper and lower case."""
+        return self.id.casefold()
+
+    @property
+    def after(self) -> list[str]:
+        return [name.casefold() for name in self.depends_on or ()]
+
+    @property
+    def low_headers(self) -> dict[str, str]:
+        return {name.casefold(): value for name, value in (self.headers or {}).items()}
 
 
-class Steps(msgspec.Struct, forbid_unknown_fields=True):
+class Steps(msgspec.Struct):
     requests: list[Step]
 
 
@@ -32,49 +49,71 @@ class Steps(msgspec.Struct, forbid_unknown_fields=True):
 async def batch(call: Call) -> Answer:
     """Steps run four at a time; one that depends on another waits for it, and is 424 if that failed."""
     steps = _read(call)
-    slots = asyncio.Semaphore(MOST_AT_ONCE)
+    unpaced = call.sandbox.faults and call.sandbox.faults.strike(BatchUnpaced, call.token.account)
+    places = asyncio.Semaphore(MOST_REQUESTS if unpaced else MOST_AT_ONCE)
     running: dict[str, asyncio.Task[dict[str, Any]]] = {}
     async with asyncio.TaskGroup() as group:
-        for step in steps:
-            before = [running[name] for name in step.depends_on]
-            running[step.id] = group.create_task(_run(call, step, before, slots))
-    return Answer(200, {"responses": [task.result() for task in running.values()]})
+        for step in _first_ones_first(steps):
+            before = [running[name] for name in step.after]
+            running[step.name] = group.create_task(_run(call, step, before, places))
+    return Answer(200, {"responses": _mixed([running[step.name].result() for step in steps], call.body)})
 
 
-async def _run(call: Call, step: Step, before: list[asyncio.Task[dict[str, Any]]], slots: asyncio.Semaphore) -> dict[str, Any]:
+async def _run(call: Call, step: Step, before: list[asyncio.Task[dict[str, Any]]], places: asyncio.Semaphore) -> dict[str, Any]:
     if any(earlier["status"] >= 400 for earlier in await asyncio.gather(*before)):
-        failed = {"error": {"code": "FailedDependency", "message": "A request that this one depends on has failed."}}
-        return {"id": step.id, "status": 424, "headers": {"Content-Type": "application/json"}, "body": failed}
-    headers = {name.casefold(): value for name, value in step.headers.items()}
-    headers["authorization"] = call.headers.get("authorization", "")
+        answer = Answer(424, {"error": {"code": "FailedDependency", "message": "Request failed as dependent request failed"}})
+    else:
+        async with places:
+            answer = await respond(call.sandbox, _request(call, step))
+    shown = {} if answer.body is None else {"Content-Type": "application/json"}
+    return {"id": step.id, "status": answer.status, "headers": shown | answer.headers, "body": answer.body}
+
+
+def _request(call: Call, step: Step) -> Request:
     path, _, query = step.url.partition("?")
+    headers = step.low_headers | {"authorization": call.headers.get("authorization", "")}
     body = b"" if step.body is None else msgspec.json.encode(step.body)
-    request = Request(step.method.upper(), f"/v1.0/{path.lstrip('/')}", query, headers, body, call.base, in_batch=True)
-    async with slots:
-        answer = await respond(call.sandbox, request)
-    shown: dict[str, Any] = {"id": step.id, "status": answer.status, "headers": answer.headers}
-    if answer.body is not None:
-        shown["headers"] = {"Content-Type": "application/json"} | answer.headers
-        shown["body"] = answer.body
-    return shown
+    return Request(step.method.upper(), f"/v1.0/{path.lstrip('/')}", query, headers, body, call.base, in_batch=True)
 
 
 def _read(call: Call) -> list[Step]:
-    try:
-        steps = msgspec.json.decode(call.body, type=Steps).requests
-    except msgspec.DecodeError as reason:
-        raise bad_request(f"Invalid batch payload format: {reason}") from reason
-    if not 1 <= len(steps) <= MOST_REQUESTS:
-        raise bad_request(f"Number of batch request steps must be from 1 to {MOST_REQUESTS}.")
+    steps = read_json(call.body, Steps).requests
+    if not steps:
+        raise bad_request("Invalid batch payload format.")
+    if len(steps) > MOST_REQUESTS:
+        raise bad_request(f"Number of requests inside batch exceed the limit of {MOST_REQUESTS}.")
     known: set[str] = set()
     for step in steps:
-        if step.id in known:
-            raise bad_request(f"Request Id '{step.id}' has to be unique in a batch.")
-        if not known.issuperset(step.depends_on):
-            raise bad_request(f"Request Id '{step.id}' depends on a request that does not come before it.")
-        if step.url.startswith(("http:", "https:")) or step.url.lstrip("/").startswith("$batch"):
-            raise bad_request(f"Invalid url '{step.url}': it has to be relative, and no batch.")
-        if step.body is not None and "content-type" not in (name.casefold() for name in step.headers):
-            raise bad_request(f"Request Id '{step.id}' has a body and needs a Content-Type header.")
-        known.add(step.id)
+        if step.name in known:
+            raise bad_request(f"Request Id {step.id} has to be unique in a batch.")
+        known.add(step.name)
+        # Microsoft's SDK for Python writes whole addresses.
+        step.url = step.url.removeprefix(f"{call.base}/v1.0/")
+        if "://" in step.url.partition("?")[0] or step.url.lstrip("/").startswith("$batch"):
+            raise bad_request(f"Request Id {step.id} needs a relative url that is no batch.")
+        whole = step.body is not None and "content-type" in step.low_headers
+        if not whole and (step.method.upper() in WRITES or step.body is not None):
+            raise bad_request(f"Write request id : {step.id} does not contain Content-Type header or body.")
+    _check_order(steps)
     return steps
+
+
+def _check_order(steps: list[Step]) -> None:
+    """Graph runs the requests of a batch all beside each other, one after the other, or all after the same one."""
+    first, *others = _first_ones_first(steps)
+    parallel = not any(step.after for step in steps)
+    serial = not steps[0].after and all(step.after == [before.name] for before, step in pairwise(steps))
+    after_one = not first.after and all(step.after == [first.name] for step in others)
+    if not (parallel or serial or after_one):
+        raise bad_request("Batch should be either fully sequential or fully parallel.")
+
+
+def _first_ones_first(steps: list[Step]) -> list[Step]:
+    return sorted(steps, key=lambda step: bool(step.after))
+
+
+def _mixed(answers: list[dict[str, Any]], seed: bytes) -> list[dict[str, Any]]:
+    """In another order, always the same one for the same batch: nobody may count on that of the requests."""
+    mixed = answers.copy()
+    random.Random(seed).shuffle(mixed)  # noqa: S311
+    return mixed if mixed != answers else mixed[::-1]
