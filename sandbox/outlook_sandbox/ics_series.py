@@ -102,7 +102,8 @@ def _series(core: Entry, changes: list[Entry], calendar: Calendar, now: datetime
             if days[0] <= shown <= days[1] and not entry.onwards:
                 exceptional = Exceptional(span=entry.span, fields=entry.fields, key=0, modified=now)
                 event.exceptions[shown.isoformat()] = exceptional
-        event.cancelled = {(day + stretch.shift).isoformat() for day in excluded if days[0] <= day + stretch.shift <= days[1]}
+        moved = (day + stretch.shift for day in excluded)
+        event.cancelled = frozenset(day.isoformat() for day in moved if days[0] <= day <= days[1])
         events.append(event)
     return events + [_event(entry, entry.span, calendar, now) for entry in alone]
 

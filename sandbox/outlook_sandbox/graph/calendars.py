@@ -3,6 +3,7 @@
 from typing import Any
 
 from outlook_sandbox.graph.errors import GraphError, access_denied, body_refused, not_found
+from outlook_sandbox.graph.filter import chosen
 from outlook_sandbox.graph.model import Calendar
 from outlook_sandbox.graph.operations import (
     READ_BASIC,
@@ -14,6 +15,7 @@ from outlook_sandbox.graph.operations import (
     operations,
 )
 from outlook_sandbox.graph.paging import PAGING, page, select
+from outlook_sandbox.graph.properties import CALENDAR
 from outlook_sandbox.graph.render import HEX_COLORS, calendar_json
 
 SELECT = frozenset(("$select",))
@@ -53,10 +55,11 @@ def mailbox_settings(call: Call) -> Answer:
     return Answer(200, select(call, shown))
 
 
-@operations.on("GET", "/me/calendars", scopes=READ_BASIC, query=PAGING - {"$orderby"})
+@operations.on("GET", "/me/calendars", scopes=READ_BASIC, query=PAGING)
 def list_calendars(call: Call) -> Answer:
-    calendars = list(call.mailbox.calendars.values())
-    return page(call, calendars, lambda calendar: calendar_json(call.mailbox, calendar), "me/calendars")
+    shown = [calendar_json(call.mailbox, calendar) for calendar in call.mailbox.calendars.values()]
+    listed = chosen(call, shown, CALENDAR, lambda calendar: calendar)
+    return page(call, listed, lambda calendar: select(call, calendar), "me/calendars")
 
 
 @operations.on("POST", "/me/calendars", scopes=WRITE_CALENDARS)

@@ -6,7 +6,7 @@ from typing import Any
 from outlook_sandbox.graph.errors import GraphError, body_refused, not_found
 from outlook_sandbox.graph.model import Category
 from outlook_sandbox.graph.operations import READ_SETTINGS, WRITE_SETTINGS, Answer, Call, operations
-from outlook_sandbox.graph.paging import PAGING, page
+from outlook_sandbox.graph.paging import PAGING, page, select
 from outlook_sandbox.graph.render import category_json
 
 COLORS = frozenset(("none", *(f"preset{number}" for number in range(25))))
@@ -14,9 +14,11 @@ LONGEST_NAME = 255
 LIST, ENTRY = "/me/outlook/masterCategories", "/me/outlook/masterCategories/*"
 
 
-@operations.on("GET", LIST, scopes=READ_SETTINGS, query=PAGING - {"$orderby"})
+@operations.on("GET", LIST, scopes=READ_SETTINGS, query=PAGING - {"$orderby", "$filter"})
 def list_categories(call: Call) -> Answer:
-    return page(call, list(call.mailbox.categories.values()), category_json, _context(call))
+    """Microsoft's list can't be filtered either, whatever its documentation says (microsoft-graph-docs issue 12777)."""
+    categories = list(call.mailbox.categories.values())
+    return page(call, categories, lambda category: select(call, category_json(category)), _context(call))
 
 
 @operations.on("POST", LIST, scopes=WRITE_SETTINGS)

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType, field
 
 from outlook_sandbox.graph import texts
 from outlook_sandbox.graph.errors import GraphError, body_refused
+from outlook_sandbox.graph.extended import ExtendedProperty
 from outlook_sandbox.graph.model import Moment, Span
 from outlook_sandbox.graph.prefer import zone_not_supported
 from outlook_sandbox.graph.windows import EXCHANGE_YEARS
@@ -73,13 +74,13 @@ class EventBody(_Part):
 
     subject: str | UnsetType | None = UNSET
     body: ItemBody | UnsetType | None = UNSET
-    categories: list[str] | UnsetType = UNSET
+    categories: list[str] | UnsetType | None = UNSET
     start: DateTimeTimeZone | UnsetType = UNSET
     end: DateTimeTimeZone | UnsetType = UNSET
     is_all_day: bool | UnsetType = UNSET
     location: Location | UnsetType | None = UNSET
-    locations: list[Location] | UnsetType = UNSET
-    attendees: list[Attendee] | UnsetType = UNSET
+    locations: list[Location] | UnsetType | None = UNSET
+    attendees: list[Attendee] | UnsetType | None = UNSET
     recurrence: Recurrence | UnsetType | None = UNSET
     sensitivity: Literal["normal", "personal", "private", "confidential"] | UnsetType = UNSET
     show_as: Literal["unknown", "free", "tentative", "busy", "oof", "workingElsewhere"] | UnsetType = UNSET
@@ -92,6 +93,7 @@ class EventBody(_Part):
     is_online_meeting: bool | UnsetType = UNSET
     online_meeting_provider: Literal["unknown", "teamsForBusiness", "skypeForBusiness", "skypeForConsumer"] | UnsetType = UNSET
     transaction_id: str | UnsetType | None = UNSET
+    single_value_extended_properties: list[ExtendedProperty] | UnsetType = UNSET
 
 
 def read_event(sent: dict[str, Any]) -> EventBody:
@@ -117,7 +119,7 @@ def content(body: EventBody) -> dict[str, Any]:
         ("responseRequested", body.response_requested),
         ("allowNewTimeProposals", body.allow_new_time_proposals),
         ("hideAttendees", body.hide_attendees),
-        ("categories", body.categories),
+        ("categories", body.categories if body.categories is not None else []),
     ):
         if value is not UNSET:
             fields[name] = value
@@ -128,7 +130,7 @@ def content(body: EventBody) -> dict[str, Any]:
     if body.location is not UNSET or body.locations is not UNSET:
         fields |= _location_fields(body)
     if body.attendees is not UNSET:
-        fields["attendees"] = [_attendee(attendee) for attendee in body.attendees]
+        fields["attendees"] = [_attendee(attendee) for attendee in body.attendees or ()]
     if body.is_online_meeting is not UNSET:
         fields |= online_meeting(body.is_online_meeting)
     return fields
@@ -222,7 +224,7 @@ def _moment(sent: DateTimeTimeZone, name: str) -> Moment:
 
 def _location_fields(body: EventBody) -> dict[str, Any]:
     places = body.locations if body.locations is not UNSET else ([body.location] if body.location else [])
-    shown = [_location(location) for location in places if location and location.display_name]
+    shown = [_location(location) for location in places or () if location and location.display_name]
     return {"location": shown[0], "locations": shown} if shown else place("")
 
 

@@ -43,18 +43,20 @@ class Span(msgspec.Struct, frozen=True, dict=True):
 
 
 class Exceptional(msgspec.Struct):
-    """An occurrence that differs from its series: `fields` holds only what differs."""
+    """An occurrence that differs from its series: `fields` and `extended` hold only what differs."""
 
     span: Span
     fields: dict[str, Any]
     key: int
     modified: datetime
+    extended: dict[str, str] | None = None
 
 
 class Event(msgspec.Struct, kw_only=True):
     """One event or one series. `id` is immutable, `ordinary_id` changes with the calendar; `key` moves on each write.
 
-    `fields` holds the event's content under Graph's own property names, already checked.
+    `fields` holds the event's content under Graph's own property names, already checked. Many events may share one: it is
+    replaced, never changed. `extended` are its extended properties, values by id.
     """
 
     id: str
@@ -67,7 +69,8 @@ class Event(msgspec.Struct, kw_only=True):
     modified: datetime
     recurrence: Recurrence | None = None
     exceptions: dict[str, Exceptional] = msgspec.field(default_factory=dict)
-    cancelled: set[str] = msgspec.field(default_factory=set)
+    cancelled: frozenset[str] = frozenset()
+    extended: dict[str, str] | None = None
     transaction: str | None = None
     key: int = 0
 
@@ -124,6 +127,12 @@ class Item:
         if self.day is not None:
             return "occurrence"
         return "singleInstance" if self.event.recurrence is None else "seriesMaster"
+
+    @property
+    def extended(self) -> dict[str, str]:
+        """Its extended properties, values by id."""
+        differing = self.exception.extended if self.exception is not None else None
+        return (self.event.extended or {}) | (differing or {})
 
     def within(self, start: int, end: int) -> bool:
         """Whether it lies in a window at least partly; a moment without length counts by its start."""

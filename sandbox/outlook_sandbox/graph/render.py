@@ -7,7 +7,6 @@ from typing import Any
 from outlook_sandbox.graph import ids, texts
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar, Category, Event, Item, Moment, Span
-from outlook_sandbox.graph.occurrences import exceptions
 from outlook_sandbox.graph.prefer import Preferences
 from outlook_sandbox.recurrence import Recurrence
 from outlook_sandbox.zones import wall_clock
@@ -93,12 +92,9 @@ def skeleton_json(mailbox: Mailbox, item: Item, preferences: Preferences) -> dic
     }
 
 
-def series_extras(mailbox: Mailbox, event: Event, preferences: Preferences) -> dict[str, Any]:
-    """What a GET of a series master gives only when it is asked for."""
-    return {
-        "cancelledOccurrences": [f"OID.{event.identity(preferences.immutable_ids)}.{day}" for day in sorted(event.cancelled)],
-        "exceptionOccurrences": [event_json(mailbox, item, preferences) for item in exceptions(event)],
-    }
+def cancelled_occurrences(event: Event, preferences: Preferences) -> list[str]:
+    """The deleted occurrences of a series, which Graph gives only to who selects them."""
+    return [f"OID.{event.identity(preferences.immutable_ids)}.{day}" for day in sorted(event.cancelled)]
 
 
 def item_id(item: Item, immutable: bool) -> str:

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from outlook_sandbox import recurrence as series
 from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.errors import GraphError
+from outlook_sandbox.graph.extended import merged
 from outlook_sandbox.graph.fields import DateTimeTimeZone, EventBody, blank, content, read_span
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar, Event, Exceptional, Item, Moment, Span
@@ -39,6 +40,7 @@ def create_event(mailbox: Mailbox, calendar: Calendar, body: EventBody, now: dat
         fields=blank(calendar.owner_name, calendar.owner_address) | content(body),
         created=now,
         modified=now,
+        extended=_extended(None, body),
         transaction=transaction,
     )
     if body.recurrence is not UNSET and body.recurrence is not None:
@@ -53,23 +55,23 @@ def change_event(mailbox: Mailbox, event: Event, body: EventBody) -> Event:
     """Change what the body sets. New times or a new pattern undo the exceptions of a series, as in Outlook."""
     _refuse_transaction(body)
     span = _new_span(event.span, body)
-    fields = event.fields | content(body)
+    fields, extended = event.fields | content(body), _extended(event.extended, body)
     rule = event.recurrence
     if body.recurrence is not UNSET:
         rule = body.recurrence
     changed_times = span != event.span or rule != event.recurrence
     if changed_times and rule is not None:
-        trial = msgspec.structs.replace(event, span=span, exceptions={}, cancelled=set())
+        trial = msgspec.structs.replace(event, span=span, exceptions={}, cancelled=frozenset())
         if rule == event.recurrence and span.start.wall.date() != event.span.start.wall.date():
             moved = msgspec.structs.replace(rule.range, start_date=span.start.wall.date())
             rule = msgspec.structs.replace(rule, range=moved)
         make_series(trial, rule)
         event.span, event.recurrence = trial.span, trial.recurrence
-        event.exceptions, event.cancelled = {}, set()
+        event.exceptions, event.cancelled = {}, frozenset()
     elif changed_times:
         event.span, event.recurrence = span, None
-        event.exceptions, event.cancelled = {}, set()
-    event.fields = fields
+        event.exceptions, event.cancelled = {}, frozenset()
+    event.fields, event.extended = fields, extended
     return mailbox.update(event)
 
 
@@ -81,8 +83,8 @@ def change_occurrence(mailbox: Mailbox, item: Item, day: date, body: EventBody, 
     span = _new_span(item.span, body)
     event = item.event
     _refuse_crossing(event, day, span)
-    kept = dict(item.exception.fields) if item.exception else {}
-    exceptional = Exceptional(span=span, fields=kept | content(body), key=0, modified=now)
+    kept, tagged = (item.exception.fields, item.exception.extended) if item.exception else ({}, None)
+    exceptional = Exceptional(span=span, fields=kept | content(body), key=0, modified=now, extended=_extended(tagged, body))
     event.exceptions[day.isoformat()] = exceptional
     exceptional.key = mailbox.key + 1
     mailbox.update(event)
@@ -123,6 +125,11 @@ def _new_span(span: Span, body: EventBody) -> Span:
 
 def _sent(wall: datetime, zone: str) -> DateTimeTimeZone:
     return DateTimeTimeZone(date_time=wall.isoformat(), time_zone=zone)
+
+
+def _extended(before: dict[str, str] | None, body: EventBody) -> dict[str, str] | None:
+    sent = body.single_value_extended_properties
+    return merged(before or {}, sent) if sent is not UNSET else before
 
 
 def _refuse_transaction(body: EventBody) -> None:
