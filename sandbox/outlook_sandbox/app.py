@@ -13,10 +13,11 @@ from outlook_sandbox.customers import routes as customers
 from outlook_sandbox.customers.feed import Feed
 from outlook_sandbox.cut import CuttableApp
 from outlook_sandbox.database import Database
-from outlook_sandbox.delivery import Delivery
+from outlook_sandbox.delivery.delivery import Delivery
 from outlook_sandbox.faults import Faults
 from outlook_sandbox.graph.limits import Limits
 from outlook_sandbox.graph.mailbox import Mailboxes
+from outlook_sandbox.graph.resource_data import ResourceData
 from outlook_sandbox.graph.routes import Door
 from outlook_sandbox.graph.settling import Settling
 from outlook_sandbox.graph.subscriptions import Subscriptions
@@ -24,6 +25,7 @@ from outlook_sandbox.identity import routes as identity
 from outlook_sandbox.identity.tokens import Tokens
 from outlook_sandbox.issuer import routes as issuer
 from outlook_sandbox.journal import Journal, Journaled
+from outlook_sandbox.lifecycle import Lifecycle
 from outlook_sandbox.pages import routes as pages
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
@@ -34,18 +36,23 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
     clock = Clock(database)
     faults = Faults(database)
     subscriptions = Subscriptions(database, clock)
-    delivery = Delivery(subscriptions)
+    accounts = Accounts(database)
+    tokens = Tokens(database, clock)
+    mailboxes = Mailboxes(database, clock, lambda change: delivery.tell(change), seed.first_events)
+    resource_data = ResourceData(accounts, mailboxes, tokens, clock)
+    delivery = Delivery(subscriptions, clock, faults, database, resource_data)
     sandbox = Sandbox(
         settings=settings,
         clock=clock,
         faults=faults,
         database=database,
-        accounts=Accounts(database),
-        tokens=Tokens(database, clock),
-        mailboxes=Mailboxes(database, clock, delivery.tell, seed.first_events),
+        accounts=accounts,
+        tokens=tokens,
+        mailboxes=mailboxes,
         settling=Settling(clock, settings.settle_seconds),
         subscriptions=subscriptions,
         delivery=delivery,
+        lifecycle=Lifecycle(subscriptions, delivery, clock, faults),
         limits=Limits(settings.requests_per_10_minutes),
         journal=Journal(),
         feed=Feed(settings, database),
@@ -59,9 +66,12 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await sandbox.feed.start()
+        sandbox.delivery.start()
+        sandbox.lifecycle.start()
         yield
         await sandbox.feed.stop()
         await sandbox.settling.stop()
+        await sandbox.lifecycle.stop()
         await sandbox.delivery.stop()
         sandbox.database.close()
 

@@ -121,7 +121,6 @@ class DeletedAnswers(Fault):
 class SubscriptionRefused(Fault):
     """Creating a subscription ends, after the handshake, in an ExtensionError with this inner status of Exchange."""
 
-    app: str | None = None
     kind: Literal["subscription-refused"] = "subscription-refused"
     inner: Literal["NotFound", "Forbidden", "ServiceUnavailable", "Unauthorized"] = "ServiceUnavailable"
     status: int | None = Field(default=None, ge=400, le=599, description="of the answer itself; none: as was observed")

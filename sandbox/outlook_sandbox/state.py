@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.clock import Clock
     from outlook_sandbox.customers.feed import Feed
     from outlook_sandbox.database import Database
-    from outlook_sandbox.delivery import Delivery
+    from outlook_sandbox.delivery.delivery import Delivery
     from outlook_sandbox.faults import Faults
     from outlook_sandbox.graph.limits import Limits
     from outlook_sandbox.graph.mailbox import Mailboxes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.graph.subscriptions import Subscriptions
     from outlook_sandbox.identity.tokens import Tokens
     from outlook_sandbox.journal import Journal
+    from outlook_sandbox.lifecycle import Lifecycle
     from outlook_sandbox.settings import Settings
 
 
@@ -35,6 +36,7 @@ class Sandbox:
     settling: Settling
     subscriptions: Subscriptions
     delivery: Delivery
+    lifecycle: Lifecycle
     limits: Limits
     journal: Journal
     feed: Feed

@@ -1,50 +1,75 @@
-"""Requests about subscriptions, with the handshake that a new one needs."""
+"""Requests about subscriptions."""
 
 import asyncio
 import ipaddress
-import uuid
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-import httpx2
+import msgspec
 
+from outlook_sandbox.faults import SubscriptionRefused, SubscriptionsUnlisted
+from outlook_sandbox.graph import resource_data
 from outlook_sandbox.graph.errors import GraphError, body_refused
+from outlook_sandbox.graph.handshake import shake_hands
 from outlook_sandbox.graph.operations import ANY_SCOPE, READ_CALENDARS, Answer, Call, operations
 from outlook_sandbox.graph.paging import page
-from outlook_sandbox.graph.subscriptions import Subscription, expiry, new_id, subscription_json
+from outlook_sandbox.graph.resources import read_resource
+from outlook_sandbox.graph.subscriptions import (
+    LONGEST,
+    LONGEST_WITH_DATA,
+    Subscription,
+    new_id,
+    read_expiry,
+    subscription_json,
+)
 
-HANDSHAKE_SECONDS = 10
-LONGEST_STATE = 128
-KNOWN = frozenset(
-    (
-        "changeType", "notificationUrl", "lifecycleNotificationUrl", "resource", "expirationDateTime", "clientState",
-        "latestSupportedTlsVersion", "includeResourceData", "@odata.type",
-    )
-)  # fmt: skip
-CHANGEABLE = frozenset(("expirationDateTime", "notificationUrl", "@odata.type"))
+LONGEST_TEXT = 128
+LONGEST_CERTIFICATE = 20_000
+CHANGEABLE = frozenset(("expirationDateTime", "notificationUrl", "encryptionCertificate", "encryptionCertificateId", "@odata.type"))
+KNOWN = CHANGEABLE | {
+    "changeType", "lifecycleNotificationUrl", "resource", "clientState", "latestSupportedTlsVersion", "includeResourceData",
+}  # fmt: skip
 CHANGE_TYPES = frozenset(("created", "updated", "deleted"))
 TLS_VERSIONS = frozenset(("v1_0", "v1_1", "v1_2", "v1_3"))
 ENTITY = "https://graph.microsoft.com/v1.0/$metadata#subscriptions/$entity"
+REFUSALS = {
+    "NotFound": (404, "REST API is not yet supported for this mailbox."),
+    "Forbidden": (403, "Forbidden"),
+    "ServiceUnavailable": (
+        403,
+        "Target resource '00034001-2c5e-7d41-0000-000000000000' hosted on database '6e0d4a52-91b7-4f3c-8a1e-5d70c2b9f846' "
+        "is currently on backend 'Unknown'",
+    ),
+    "Unauthorized": (401, "Authentication failed"),
+}
+"""What Exchange was seen to answer, with the status that Graph gave it."""
 
 
 @operations.on("POST", "/subscriptions", scopes=READ_CALENDARS)
 async def create_subscription(call: Call) -> Answer:
-    """Graph answers only after both addresses have shown that they expect it."""
-    subscriptions = call.sandbox.subscriptions
+    """Graph answers only after both addresses have shown that they expect it; then Exchange has its say."""
+    sandbox = call.sandbox
     wanted = _read(call)
-    same = (wanted.app, wanted.account, wanted.resource, wanted.change_types)
-    subscriptions.refuse_duplicate(*same)
+    sandbox.subscriptions.refuse(wanted)
     addresses = filter(None, (wanted.notification_url, wanted.lifecycle_url))
-    await asyncio.gather(*(shake_hands(call.sandbox.delivery.client, address) for address in addresses))
-    subscriptions.refuse_duplicate(*same)
-    subscriptions.add(wanted)
+    await asyncio.gather(*(_shake_hands(call, address) for address in addresses))
+    _ask_exchange(call, wanted)
+    sandbox.subscriptions.refuse(wanted)
+    sandbox.subscriptions.add(wanted)
+    sandbox.lifecycle.watch(wanted)
     return Answer(201, _entity(wanted))
 
 
 @operations.on("GET", "/subscriptions", scopes=ANY_SCOPE, query=frozenset(("$top", "$skip")))
 def list_subscriptions(call: Call) -> Answer:
-    own = [entry for entry in call.sandbox.subscriptions.of_account(call.token.account) if entry.app == call.token.app]
-    return page(call, own, lambda entry: subscription_json(entry, with_state=False), "subscriptions")
+    sandbox, account = call.sandbox, call.token.account
+    own = [entry for entry in sandbox.subscriptions.of_account(account) if entry.app == call.token.app]
+    listed = page(call, own, lambda entry: subscription_json(entry, with_state=False), "subscriptions")
+    if sandbox.faults and isinstance(listed.body, dict):
+        listed.body["value"] = [
+            entry for entry in listed.body["value"] if not sandbox.faults.strike(SubscriptionsUnlisted, account=account)
+        ]
+    return listed
 
 
 @operations.on("GET", "/subscriptions/*", scopes=ANY_SCOPE)
@@ -54,18 +79,29 @@ def get_subscription(call: Call) -> Answer:
 
 @operations.on("PATCH", "/subscriptions/*", scopes=READ_CALENDARS)
 async def update_subscription(call: Call) -> Answer:
+    """Also renews the permission. A new address has to shake hands first."""
     subscription = _subscription(call)
     sent = _known(call.json(), CHANGEABLE)
-    if not {"expirationDateTime", "notificationUrl"} & sent.keys():
-        raise GraphError(400, "InvalidRequest", "The property 'expirationDateTime' is required.")
-    now = call.sandbox.clock.now()
-    until = expiry(sent["expirationDateTime"], now, "Update") if "expirationDateTime" in sent else subscription.expires
+    changes: dict[str, Any] = {}
+    if "expirationDateTime" in sent:
+        changes["expires"] = read_expiry(sent["expirationDateTime"], call.sandbox.clock.now())
     if "notificationUrl" in sent:
-        address = _address(sent, "notificationUrl")
-        await shake_hands(call.sandbox.delivery.client, address)
-        subscription.notification_url = address
-    subscription.expires = until
-    call.sandbox.subscriptions.store(subscription)
+        changes["notification_url"] = _address(sent, "notificationUrl")
+    if "encryptionCertificate" in sent:
+        changes["certificate"] = _optional(sent, "encryptionCertificate")
+    if "encryptionCertificateId" in sent:
+        changes["certificate_id"] = _optional(sent, "encryptionCertificateId", LONGEST_TEXT)
+    if not changes:
+        raise GraphError(400, "InvalidRequest", "The property 'expirationDateTime' is required.")
+    changed = msgspec.structs.replace(subscription, **changes)
+    resource_data.check(changed)
+    if "notificationUrl" in sent:
+        await _shake_hands(call, changed.notification_url)
+        subscription = _subscription(call)
+    _cap(call, changed, "Update")
+    for name, value in changes.items():
+        setattr(subscription, name, value)
+    _attach(call, subscription)
     return Answer(200, _entity(subscription))
 
 
@@ -78,39 +114,21 @@ def delete_subscription(call: Call) -> Answer:
 @operations.on("POST", "/subscriptions/*/reauthorize", scopes=READ_CALENDARS)
 def reauthorize(call: Call) -> Answer:
     """Renews the permission, not the time."""
-    _subscription(call)
+    _attach(call, _subscription(call))
     return Answer(204)
 
 
-async def shake_hands(client: httpx2.AsyncClient, address: str) -> None:
-    """Ask an address to repeat a token that has to be URL-decoded. Raises GraphError 400."""
-    token = f"Validation: Testing client application reachability for subscription Request-Id: {uuid.uuid4()}+100%"
-    separator = "&" if urlsplit(address).query else "?"
-    try:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
-            answer = await client.post(
-                f"{address}{separator}validationToken={quote(token, safe='')}",
-                headers={"Content-Type": "text/plain; charset=utf-8"},
-                timeout=HANDSHAKE_SECONDS,
-            )
-    except (TimeoutError, httpx2.TimeoutException) as reason:
-        raise _not_validated("Subscription validation request timed out.") from reason
-    except (httpx2.HTTPError, httpx2.InvalidURL) as reason:
-        raise _unanswered() from reason
-    if answer.status_code != 200:
-        raise _unanswered()
-    if answer.text != token or not answer.headers.get("content-type", "").startswith("text/plain"):
-        raise _not_validated("Subscription validation request failed. Response must exactly match validationToken query parameter.")
+async def _shake_hands(call: Call, address: str) -> None:
+    delivery = call.sandbox.delivery
+    await shake_hands(delivery.client, address, delivery.patience.handshake)
 
 
-def _unanswered() -> GraphError:
-    return _not_validated(
-        "Subscription validation request failed. Notification endpoint must respond with 200 OK to validation request."
-    )
-
-
-def _not_validated(message: str) -> GraphError:
-    return GraphError(400, "ValidationError", message)
+def _attach(call: Call, subscription: Subscription) -> None:
+    """The bearer's token is the one by which the subscription now sees its resource."""
+    subscription.attached_until = call.token.expires_at
+    call.sandbox.subscriptions.store(subscription)
+    call.sandbox.delivery.renewed(subscription.id)
+    call.sandbox.lifecycle.watch(subscription)
 
 
 def _subscription(call: Call) -> Subscription:
@@ -123,29 +141,32 @@ def _subscription(call: Call) -> Subscription:
 def _read(call: Call) -> Subscription:
     sent = _known(call.json(), KNOWN)
     resource = _text(sent, "resource")
-    state = sent.get("clientState")
-    if state is not None and (not isinstance(state, str) or len(state) > LONGEST_STATE):
-        raise GraphError(400, "InvalidRequest", f"The property 'clientState' exceeds {LONGEST_STATE} characters.")
-    tls = sent.get("latestSupportedTlsVersion") or "v1_2"
+    tls = _optional(sent, "latestSupportedTlsVersion") or "v1_2"
     if tls not in TLS_VERSIONS:
         raise GraphError(400, "InvalidRequest", "The property 'latestSupportedTlsVersion' is invalid.")
-    if sent.get("includeResourceData"):
-        raise GraphError(400, "InvalidRequest", "The property 'encryptionCertificate' is required.")
-    return Subscription(
+    if not isinstance(sent.get("includeResourceData"), bool | None):
+        raise GraphError(400, "InvalidRequest", "The property 'includeResourceData' is invalid.")
+    wanted = Subscription(
         id=new_id(),
         app=call.token.app,
         account=call.token.account,
         tenant=call.mailbox.account.tid,
         resource=resource,
-        calendar=_calendar(call, resource),
+        calendar=read_resource(resource).calendar,
         change_type=_change_type(sent),
         notification_url=_address(sent, "notificationUrl"),
         lifecycle_url=_address(sent, "lifecycleNotificationUrl") if sent.get("lifecycleNotificationUrl") else None,
-        client_state=state,
+        client_state=_optional(sent, "clientState", LONGEST_TEXT),
         tls=tls,
         immutable_ids=call.preferences.immutable_ids,
-        expires=expiry(sent.get("expirationDateTime"), call.sandbox.clock.now(), "Create"),
+        expires=read_expiry(sent.get("expirationDateTime"), call.sandbox.clock.now()),
+        attached_until=call.token.expires_at,
+        include_resource_data=sent.get("includeResourceData"),
+        certificate=_optional(sent, "encryptionCertificate"),
+        certificate_id=_optional(sent, "encryptionCertificateId", LONGEST_TEXT),
     )
+    resource_data.check(wanted)
+    return wanted
 
 
 def _known(sent: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
@@ -159,6 +180,16 @@ def _text(sent: dict[str, Any], name: str) -> str:
     text = sent.get(name)
     if not isinstance(text, str) or not text:
         raise GraphError(400, "InvalidRequest", f"The property '{name}' is required.")
+    return text
+
+
+def _optional(sent: dict[str, Any], name: str, longest: int = LONGEST_CERTIFICATE) -> str | None:
+    """A text of a bounded length; none and the empty one are the same."""
+    text = sent.get(name)
+    if text in (None, ""):
+        return None
+    if not isinstance(text, str) or len(text) > longest:
+        raise GraphError(400, "InvalidRequest", f"The property '{name}' has to be a text of {longest} characters at most.")
     return text
 
 
@@ -189,28 +220,34 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _calendar(call: Call, resource: str) -> str | None:
-    """The calendar that a resource means, None for all. Raises GraphError for one that can't be subscribed to."""
-    parts = resource.strip("/").split("/")
-    if len(parts) > 1 and parts[0].casefold() == "users":
-        if parts[1].casefold() not in (call.token.account, call.mailbox.account.username.casefold()):
-            raise _extension(403, "Forbidden", "Forbidden")
-        parts = ["me", *parts[2:]]
-    match [part if place == 2 else part.casefold() for place, part in enumerate(parts)]:
-        case ["me", "events"]:
-            return None
-        case ["me", "calendars", identifier, "events"]:
-            calendar = call.mailbox.calendars.get(identifier)
-            if calendar is None:
-                raise _extension(404, "NotFound", "The specified object was not found in the store.")
-            if calendar.owner_address != call.mailbox.account.username:
-                raise _extension(403, "Forbidden", "Forbidden")
-            return identifier
-    raise GraphError(400, "InvalidRequest", f"The resource '{resource}' can't be subscribed to.")
+def _ask_exchange(call: Call, wanted: Subscription) -> None:
+    """Raise what Exchange has against a subscription that Graph itself finds in order."""
+    fault = call.sandbox.faults and call.sandbox.faults.strike(SubscriptionRefused, account=wanted.account)
+    if fault:
+        status, reason = REFUSALS[fault.inner]
+        raise _extension(fault.status or status, fault.inner, reason)
+    user = read_resource(wanted.resource).user
+    calendar = call.mailbox.calendars.get(wanted.calendar) if wanted.calendar else None
+    if user not in (None, wanted.account, call.mailbox.account.username.casefold()):
+        raise _extension(403, "Forbidden", "Forbidden")
+    if calendar is None and wanted.calendar:
+        reason = "The specified object was not found in the store., The process failed to get the correct properties."
+        raise _extension(400, "BadRequest", reason)
+    if calendar is not None and calendar.owner_address != call.mailbox.account.username:
+        raise _extension(403, "Forbidden", "Forbidden")
+    _cap(call, wanted, "Create")
 
 
-def _extension(status: int, inner: str, reason: str) -> GraphError:
-    message = f"Operation: Create; Exception: [Status Code: {inner}; Reason: {reason}]"
+def _cap(call: Call, wanted: Subscription, operation: str) -> None:
+    longest = LONGEST_WITH_DATA if wanted.include_resource_data else LONGEST
+    if wanted.expires > call.sandbox.clock.now() + longest:
+        minutes = int(longest.total_seconds() // 60)
+        reason = f"Subscription expiration can only be {minutes} minutes in the future."
+        raise _extension(400, "BadRequest", reason, operation)
+
+
+def _extension(status: int, inner: str, reason: str, operation: str = "Create") -> GraphError:
+    message = f"Operation: {operation}; Exception: [Status Code: {inner}; Reason: {reason}]"
     return GraphError(status, "ExtensionError", message)
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,17 +12,21 @@ from outlook_sandbox.database import Database
 from outlook_sandbox.graph.errors import GraphError
 from outlook_sandbox.graph.mailbox import Change
 from outlook_sandbox.graph.render import timestamp
+from outlook_sandbox.graph.resources import read_resource
 
 if TYPE_CHECKING:
     from outlook_sandbox.clock import Clock
 
 SHORTEST = timedelta(minutes=45)
 LONGEST = timedelta(minutes=10_070)
+LONGEST_WITH_DATA = timedelta(minutes=1440)
 MOST_PER_MAILBOX = 1000
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
-class Subscription(msgspec.Struct, kw_only=True):
-    """`calendar` is None for a whole mailbox. `resource` is as the client wrote it."""
+class Subscription(msgspec.Struct, kw_only=True, dict=True):
+    """`calendar` is None for a whole mailbox; `resource` is as the client wrote it. `attached_until` is when the access
+    token ends with which it was last created, updated or reauthorized; `challenged` is when that was last asked for."""
 
     id: str
     app: str
@@ -36,13 +41,23 @@ class Subscription(msgspec.Struct, kw_only=True):
     tls: str
     immutable_ids: bool
     expires: datetime
+    attached_until: datetime = LONG_AGO
+    challenged: datetime = LONG_AGO
+    include_resource_data: bool | None = None
+    certificate: str | None = None
+    certificate_id: str | None = None
 
-    @property
+    @cached_property
     def change_types(self) -> frozenset[str]:
         return frozenset(part.strip() for part in self.change_type.split(","))
 
     def wants(self, change: Change) -> bool:
         return self.calendar in (None, change.calendar) and change.type in self.change_types
+
+    def repeats(self, other: "Subscription") -> bool:
+        """Whether Graph takes both for the same: an app's, for the same resource and the same types of change."""
+        same = (self.app, self.change_types, read_resource(self.resource))
+        return same == (other.app, other.change_types, read_resource(other.resource))
 
 
 class Subscriptions:
@@ -60,27 +75,28 @@ class Subscriptions:
         return [subscription for account in list(self._by_account) for subscription in self.of_account(account)]
 
     def of_account(self, account: str) -> list[Subscription]:
-        now = self._clock.now()
-        for subscription in list(self._by_account.get(account, {}).values()):
-            if subscription.expires <= now:
-                self.remove(subscription)
-        return list(self._by_account.get(account, {}).values())
+        return [found for identifier in list(self._by_account.get(account, ())) if (found := self.get(identifier))]
+
+    def get(self, identifier: str) -> Subscription | None:
+        found = self._all.get(identifier)
+        if found is not None and found.expires <= self._clock.now():
+            self.remove(found)
+            return None
+        return found
 
     def find(self, identifier: str, app: str, account: str) -> Subscription | None:
-        found = self._all.get(identifier)
-        if found is None or (found.app, found.account) != (app, account):
-            return None
-        return found if found in self.of_account(account) else None
+        """The subscription, if it is this app's of this account."""
+        found = self.get(identifier)
+        return found if found and (found.app, found.account) == (app, account) else None
 
     def wanting(self, change: Change) -> Iterator[Subscription]:
         return (subscription for subscription in self.of_account(change.account) if subscription.wants(change))
 
-    def refuse_duplicate(self, app: str, account: str, resource: str, change_types: frozenset[str]) -> None:
+    def refuse(self, wanted: Subscription) -> None:
         """Raise GraphError 409 for a combination that exists, 403 for one too many."""
-        others = self.of_account(account)
+        others = self.of_account(wanted.account)
         for other in others:
-            same = (other.app, same_resource(other.resource)) == (app, same_resource(resource))
-            if same and other.change_types == change_types:
+            if other.repeats(wanted):
                 raise GraphError(
                     409,
                     "ObjectIdentifierInUse",
@@ -111,16 +127,12 @@ class Subscriptions:
         self._by_account.setdefault(subscription.account, {})[subscription.id] = subscription
 
 
-def same_resource(resource: str) -> str:
-    return resource.strip("/").casefold() if "/calendars/" not in resource else resource.strip("/")
-
-
 def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def expiry(sent: object, now: datetime, operation: str) -> datetime:
-    """The end that Graph gives: raised to 45 minutes, refused beyond 10,070. Raises GraphError 400."""
+def read_expiry(sent: object, now: datetime) -> datetime:
+    """The end that is wished, raised to Graph's 45 minutes. Raises GraphError 400 for one that is past or no time."""
     try:
         wished = datetime.fromisoformat(sent) if isinstance(sent, str) else None
     except ValueError:
@@ -130,9 +142,6 @@ def expiry(sent: object, now: datetime, operation: str) -> datetime:
     wished = wished if wished.tzinfo else wished.replace(tzinfo=UTC)
     if wished <= now:
         raise GraphError(400, "InvalidRequest", "Subscription expiration must be in the future.")
-    if wished > now + LONGEST:
-        reason = "Subscription expiration can only be 10070 minutes in the future."
-        raise GraphError(400, "ExtensionError", f"Operation: {operation}; Exception: [Status Code: BadRequest; Reason: {reason}]")
     return max(wished, now + SHORTEST)
 
 
@@ -149,10 +158,10 @@ def subscription_json(subscription: Subscription, *, with_state: bool) -> dict[s
         "lifecycleNotificationUrl": subscription.lifecycle_url,
         "expirationDateTime": timestamp(subscription.expires),
         "creatorId": subscription.account,
-        "includeResourceData": None,
+        "includeResourceData": subscription.include_resource_data,
         "latestSupportedTlsVersion": subscription.tls,
-        "encryptionCertificate": None,
-        "encryptionCertificateId": None,
+        "encryptionCertificate": subscription.certificate,
+        "encryptionCertificateId": subscription.certificate_id,
         "notificationUrlAppId": None,
         "notificationContentType": None,
     }

@@ -110,20 +110,32 @@ async def sandbox_graph(settings: Settings | None = None, database: Database | N
         assert default is not None
         yield Graph(sandbox, account, client, default.id, token)
         await sandbox.settling.stop()
+        await sandbox.lifecycle.stop()
         await sandbox.delivery.stop()
 
 
 @dataclass
 class Endpoint:
-    """A notification endpoint that behaves; tests may have it answer otherwise."""
+    """A notification endpoint that behaves; tests may have it answer otherwise, or not at all until it is `awake`.
+
+    `posted` are the bodies of all posts, `notifications` the items of those that it took.
+    """
 
     url: str
     notifications: list[Json] = field(default_factory=list)
+    posted: list[Json] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     handshakes: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    posts: int = 0
     reply: Callable[[str], str] = field(default=lambda token: token)
+    handshake_status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/plain"})
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def posts(self) -> int:
+        return len(self.posted)
 
     async def until(self, true: Callable[[], bool], patience: float = 5) -> None:
         async with asyncio.timeout(patience):
@@ -139,22 +151,25 @@ class Endpoint:
         while more:
             part = await receive()
             body, more = body + part.get("body", b""), part.get("more_body", False)
-        status, text = self._answer(scope, body)
+        query = scope["query_string"].decode()
+        status, text = self._answer(query, body)
         self.changed.set()
-        headers = [(b"content-type", b"text/plain")]
+        await self.awake.wait()
+        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": text.encode()})
 
-    def _answer(self, scope: Json, body: bytes) -> tuple[int, str]:
-        tokens = parse_qs(scope["query_string"].decode()).get("validationToken")
+    def _answer(self, query: str, body: bytes) -> tuple[int, str]:
+        tokens = parse_qs(query).get("validationToken")
         if tokens:
             self.handshakes.append(tokens[0])
-            return 200, self.reply(tokens[0])
-        self.posts += 1
+            return self.handshake_status, self.reply(tokens[0])
+        posted: Json = httpx2.Response(200, content=body).json()
+        check_notifications(posted)
+        self.posted.append(posted)
+        self.queries.append(query)
         status = self.statuses.pop(0) if self.statuses else 202
-        if status == 202:
-            posted = httpx2.Response(200, content=body).json()
-            check_notifications(posted)
+        if status == 202 and self.awake.is_set():
             self.notifications += posted["value"]
         return status, ""
 
@@ -163,8 +178,10 @@ class Endpoint:
 async def endpoint() -> AsyncIterator[Endpoint]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         there = Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/notifications")
+        there.awake.set()
         server = uvicorn.Server(uvicorn.Config(there.app, log_level="error", lifespan="off", interface="asgi3"))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         yield there
+        there.awake.set()
         server.should_exit = True
         await serving
