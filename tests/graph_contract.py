@@ -275,7 +275,7 @@ def _steps(batch: Exchange) -> Iterator[Exchange]:
     asked = {step["id"]: step for step in batch.asked["requests"]}
     for answer in batch.body["responses"]:
         step = asked[answer["id"]]
-        path, _, query = step["url"].partition("?")
+        path, _, query = re.sub("^https?://[^/]+/v1.0/", "", step["url"]).partition("?")
         headers = {name.casefold(): value for name, value in answer.get("headers", {}).items()}
         kind = headers.get("content-type", "")
         yield Exchange(step["method"].upper(), VERSION + path.lstrip("/"), query, answer["status"], kind, answer.get("body"))

@@ -38,7 +38,7 @@ class GraphFault(Fault):
 
 
 class ErrorAnswer(GraphFault):
-    """Any refusal, in Graph's envelope."""
+    """Any refusal, in Graph's envelope; without a path it strikes a `$batch` itself too."""
 
     kind: Literal["graph-error"] = "graph-error"
     status: int = Field(default=503, ge=400, le=599)
@@ -48,7 +48,8 @@ class ErrorAnswer(GraphFault):
 
 
 class Throttled(GraphFault):
-    """`ApplicationThrottled`; `retry_after` goes out as it stands (seconds, whole or decimal), none leaves the header out."""
+    """`ApplicationThrottled`; `retry_after` goes out as it stands (seconds, whole or decimal), none leaves the header out.
+    Of a `$batch` it strikes the requests inside."""
 
     kind: Literal["graph-throttled"] = "graph-throttled"
     status: Literal[429, 503] = 429
@@ -56,7 +57,7 @@ class Throttled(GraphFault):
 
 
 class Conflict(GraphFault):
-    """The 412 that comes without any If-Match."""
+    """The 412 that comes without any If-Match, also for a GET. Of a `$batch` it strikes the requests inside."""
 
     kind: Literal["graph-conflict"] = "graph-conflict"
 
@@ -76,11 +77,17 @@ class Cut(GraphFault):
 
 
 class Garbage(GraphFault):
-    """An answer that is not Graph's: a proxy's page in HTML, or JSON that ends in the middle."""
+    """An answer that is not Graph's: a proxy's page in HTML, or JSON that ends in the middle. The request was carried out."""
 
     kind: Literal["graph-garbage"] = "graph-garbage"
     status: int = Field(default=200, ge=200, le=599)
     shape: Literal["html", "cut-json"] = "html"
+
+
+class BatchUnpaced(Fault):
+    """A `$batch` runs all its requests at once, so that those beyond four are throttled: seen live, against the documentation."""
+
+    kind: Literal["batch-unpaced"] = "batch-unpaced"
 
 
 class DeltaGone(Fault):
@@ -190,7 +197,7 @@ class AuthorizeError(Fault):
 
 
 AnyFault = Annotated[
-    ErrorAnswer | Throttled | Conflict | Slow | Cut | Garbage
+    ErrorAnswer | Throttled | Conflict | Slow | Cut | Garbage | BatchUnpaced
     | DeltaGone | DeltaEmptyPages | DeltaReplay | DeltaStrangeTombstones | DeletedAnswers
     | SubscriptionRefused | SubscriptionsUnlisted
     | DeliveryDuplicates | DeliveryDisorder | DeliverySilence | DeliveryHold | LifecycleSilence

@@ -306,32 +306,6 @@ async def test_categories_have_unique_names_that_never_change(graph: Graph) -> N
     assert (await graph.ask("POST", path, {"displayName": "New"}, token=reader)).status_code == 403
 
 
-async def test_a_batch_answers_each_request_for_itself(graph: Graph) -> None:
-    made = await graph.create()
-    headers = {"Content-Type": "application/json"}
-    steps = [
-        {"id": "1", "method": "GET", "url": f"/me/events/{made['id']}"},
-        {"id": "2", "method": "GET", "url": "/me/events/gone"},
-        {"id": "3", "method": "GET", "url": "/me", "dependsOn": ["2"]},
-        {"id": "4", "method": "PATCH", "url": f"/me/events/{made['id']}", "body": {"subject": "B"}, "headers": headers},
-    ]
-    answer = await graph.ask("POST", "/$batch", {"requests": steps})
-    statuses = {entry["id"]: entry["status"] for entry in answer.json()["responses"]}
-    assert statuses == {"1": 200, "2": 404, "3": 424, "4": 200}
-    for wrong in (steps * 6, [steps[0], steps[0]], [{"id": "1", "method": "PATCH", "url": "/me", "body": {}}], []):
-        assert (await graph.ask("POST", "/$batch", {"requests": wrong})).status_code == 400
-
-
-async def test_a_fifth_request_at_once_is_throttled() -> None:
-    async with sandbox_graph(Settings(latency_ms=50)) as graph:
-        steps = [{"id": str(number), "method": "GET", "url": "/me"} for number in range(3)]
-        answers = await asyncio.gather(*(graph.ask("GET", "/me") for _ in range(6)))
-        refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(refused) == 2
-        assert (error(refused[0]), refused[0].headers["retry-after"]) == ("ApplicationThrottled", "1")
-        assert (await graph.ask("POST", "/$batch", {"requests": steps})).status_code == 200
-
-
 async def test_the_journal_tells_what_was_asked(graph: Graph) -> None:
     made = await graph.create()
     await graph.patch(made["id"], {"subject": "x"}, headers={"If-Match": made["@odata.etag"]})
