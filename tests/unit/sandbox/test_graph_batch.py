@@ -1,6 +1,7 @@
 """Many requests in one: which batches Graph takes, and what becomes of each request inside."""
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ async def test_a_sequence_runs_in_its_order(graph: Graph) -> None:
     path = f"/me/events/{made['id']}"
     patch = {"method": "PATCH", "url": path, "headers": JSON}
     steps = [patch | {"id": str(number), "body": {"subject": str(number)}} for number in range(20)]
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         step["dependsOn"] = [before["id"]]
     assert set(statuses(await batch(graph, *steps)).values()) == {200}
     assert (await graph.get(path))["subject"] == "19"

@@ -1,6 +1,5 @@
 """Events of the sandbox's Graph: who may, what is refused, what a write does."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from outlook_sandbox.database import Database
-from outlook_sandbox.settings import Settings
 from tests.unit.sandbox.graph_client import IMMUTABLE, Graph, event, sandbox_graph, weekly
 
 
