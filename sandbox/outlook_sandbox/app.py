@@ -22,6 +22,8 @@ from outlook_sandbox.graph.routes import Door
 from outlook_sandbox.graph.settling import Settling
 from outlook_sandbox.graph.subscriptions import Subscriptions
 from outlook_sandbox.identity import routes as identity
+from outlook_sandbox.identity.apps import Apps
+from outlook_sandbox.identity.tenants import Tenants
 from outlook_sandbox.identity.tokens import Tokens
 from outlook_sandbox.issuer import routes as issuer
 from outlook_sandbox.journal import Journal, Journaled
@@ -47,6 +49,8 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
         faults=faults,
         database=database,
         accounts=accounts,
+        tenants=Tenants(database, accounts),
+        apps=Apps(database, settings),
         tokens=tokens,
         mailboxes=mailboxes,
         settling=Settling(clock, settings.settle_seconds),

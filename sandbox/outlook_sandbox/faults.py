@@ -9,9 +9,10 @@ import uuid
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from outlook_sandbox.database import Database
+from outlook_sandbox.identity.aadsts import MEANINGS
 
 KIND = "fault"
 HEADER_TEXT = r"^[ -~]*$"
@@ -172,11 +173,20 @@ class LifecycleSilence(Fault):
     kind: Literal["lifecycle-silence"] = "lifecycle-silence"
 
 
+def _known_number(number: int) -> int:
+    if number not in MEANINGS:
+        raise ValueError(f"AADSTS{number} is not known here; known are {', '.join(map(str, sorted(MEANINGS)))}")
+    return number
+
+
+Aadsts = Annotated[int, AfterValidator(_known_number), Field(description="one of those that the page /error lists")]
+
+
 class TokenError(Fault):
-    """The token endpoint refuses with this AADSTS number; see docs for those it knows. `grant` narrows it to one grant type."""
+    """The token endpoint refuses with this AADSTS number, as Microsoft does. `grant` narrows it to one grant type."""
 
     kind: Literal["token-error"] = "token-error"
-    aadsts: int = Field(gt=0)
+    aadsts: Aadsts
     grant: Literal["authorization_code", "refresh_token"] | None = None
 
 
@@ -190,10 +200,12 @@ class TokenTrouble(Fault):
 
 
 class AuthorizeError(Fault):
-    """Signing in ends with this AADSTS number once the account is picked."""
+    """Signing in ends with this AADSTS number once the account is picked: the app is told by redirect, or the person reads it
+    on Microsoft's page and the app hears nothing. `shown` chooses; without it, it is as Microsoft does for this number."""
 
     kind: Literal["authorize-error"] = "authorize-error"
-    aadsts: int = Field(gt=0)
+    aadsts: Aadsts
+    shown: Literal["redirect", "page"] | None = None
 
 
 AnyFault = Annotated[
@@ -222,9 +234,11 @@ class Armed:
     def spent(self) -> bool:
         return self.fault.times is not None and self.struck >= self.fault.times
 
-    def meets(self, account: str | None, app: str | None, method: str | None, path: str | None) -> bool:
+    def meets(self, account: str | None, app: str | None, method: str | None, path: str | None, grant: str | None = None) -> bool:
         fault = self.fault
         if self.spent or fault.account not in (None, account):
+            return False
+        if isinstance(fault, TokenError) and fault.grant not in (None, grant):
             return False
         if isinstance(fault, GraphFault):
             if fault.app not in (None, app) or fault.method not in (None, method):
@@ -274,11 +288,12 @@ class Faults:
         app: str | None = None,
         method: str | None = None,
         path: str | None = None,
+        grant: str | None = None,
     ) -> Chosen | None:
         """The first fault of this kind that strikes here, which is then counted; `account` is the account's id."""
         for armed in self._armed.values():
             fault = armed.fault
-            if isinstance(fault, kind) and armed.meets(account, app, method, path):
+            if isinstance(fault, kind) and armed.meets(account, app, method, path, grant):
                 armed.struck += 1
                 self._database.put(KIND, armed.id, armed.document())
                 return fault

@@ -1,4 +1,5 @@
-"""What a new sandbox holds: a physiotherapy practice with a work account and a personal one, this week and the next."""
+"""What a new sandbox holds: a physiotherapy practice with a work account and a personal one, and a clinic whose people may
+not consent to apps themselves; this week and the next."""
 
 import itertools
 import random
@@ -15,6 +16,7 @@ from outlook_sandbox.graph.model import Calendar, Event, Moment, Span
 from outlook_sandbox.graph.occurrences import occurrence
 from outlook_sandbox.graph.render import new_uid
 from outlook_sandbox.graph.writing import change_occurrence, create_event
+from outlook_sandbox.identity.tenants import Tenant
 from outlook_sandbox.state import Sandbox
 
 ZONE = "W. Europe Standard Time"
@@ -32,6 +34,11 @@ PERSONAL = Account(
     "bergpraxis.lehmann@outlook.example",
     "Jonas Lehmann",
     "personal",
+)
+CLINIC = Tenant("e58a4c07-6b1d-4f39-a2c8-71d0935be6f4", "klinik-seeblick.example", "forbidden")
+CLINICIAN = Account("3f9d7b16-08c2-4a5e-b7f1-c46e2a90d853", CLINIC.id, "lukas.meier@klinik-seeblick.example", "Lukas Meier", "work")
+CLINIC_ADMIN = Account(
+    "a90c5e72-4d3f-41b8-9e06-58b17fd2c3ea", CLINIC.id, "regula.frey@klinik-seeblick.example", "Regula Frey", "work", admin=True
 )
 CUSTOMERS = (
     "Lea Brunner", "Marco Steiner", "Sofia Rossi", "Daniel Huber", "Nina Gerber", "Paul Aebi", "Elif Demir",
@@ -84,10 +91,12 @@ def practice(sandbox: Sandbox) -> None:
     now = sandbox.clock.now()
     today = now.astimezone(PLACE).date()
     monday = today - timedelta(days=today.weekday())
-    for account in (WORK, PERSONAL):
+    sandbox.tenants.put(CLINIC)
+    for account in (WORK, PERSONAL, CLINICIAN, CLINIC_ADMIN):
         sandbox.accounts.add(account)
     _work(sandbox.mailboxes.of(WORK), monday, now)
     _personal(sandbox.mailboxes.of(PERSONAL), monday, now)
+    _clinic(sandbox.mailboxes.of(CLINICIAN), sandbox.mailboxes.of(CLINIC_ADMIN), monday, now)
 
 
 def first_events(mailbox: Mailbox) -> list[Event]:
@@ -150,6 +159,15 @@ def _personal(mailbox: Mailbox, monday: date, now: datetime) -> None:
     visits = Diary(mailbox, mailbox.add_calendar("Home visits", color="lightOrange"), monday, now)
     for day in (1, 3, 9, 11):
         visits.treatments(day, ("15:00",), "Jonas")
+
+
+def _clinic(clinician: Mailbox, admin: Mailbox, monday: date, now: datetime) -> None:
+    lukas = Diary(clinician, clinician.default_calendar or clinician.add_calendar("Calendar"), monday, now)
+    for day in (0, 1, 3, 7, 9):
+        lukas.treatments(day, ("08:30", "13:00"), "Lukas")
+    regula = Diary(admin, admin.default_calendar or admin.add_calendar("Calendar"), monday, now)
+    regula.add(1, "09:00", 60, "Applications waiting for approval", categories=["Yellow category"])
+    regula.add(3, "14:00", 90, "Data protection round", recurrence=_weekly(monday, 3))
 
 
 def _team_meeting(diary: Diary) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from outlook_sandbox.graph.mailbox import Mailboxes
     from outlook_sandbox.graph.settling import Settling
     from outlook_sandbox.graph.subscriptions import Subscriptions
+    from outlook_sandbox.identity.apps import Apps
+    from outlook_sandbox.identity.tenants import Tenants
     from outlook_sandbox.identity.tokens import Tokens
     from outlook_sandbox.journal import Journal
     from outlook_sandbox.lifecycle import Lifecycle
@@ -31,6 +33,8 @@ class Sandbox:
     faults: Faults
     database: Database
     accounts: Accounts
+    tenants: Tenants
+    apps: Apps
     tokens: Tokens
     mailboxes: Mailboxes
     settling: Settling

@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 from outlook_sandbox.accounts import Account
 from outlook_sandbox.identity.apps import App
+from outlook_sandbox.identity.claims import Claims, read_claims
 from outlook_sandbox.identity.codes import Code
 from outlook_sandbox.identity.errors import Refused, missing
 from outlook_sandbox.identity.scopes import read_scopes
@@ -45,10 +46,10 @@ class Wish:
 
     scopes: frozenset[str]
     prompt: str | None
-    login_hint: str
     nonce: str | None
     challenge: str | None
     challenge_method: str
+    claims: Claims
 
 
 def read_destination(params: Mapping[str, str], app: App) -> Destination:
@@ -57,11 +58,7 @@ def read_destination(params: Mapping[str, str], app: App) -> Destination:
     if not redirect_uri:
         raise missing("redirect_uri")
     if redirect_uri not in app.redirect_uris:
-        raise Refused(
-            50011,
-            f"The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs "
-            f"configured for the application '{app.id}'.",
-        )
+        raise Refused(50011, redirect_uri=redirect_uri, app=app.id)
     mode = params.get("response_mode", "query")
     return Destination(redirect_uri, mode if mode in RESPONSE_MODES else "query", params.get("state"))
 
@@ -71,12 +68,12 @@ def read_wish(params: Mapping[str, str]) -> Wish:
     _check_response(params)
     prompt = params.get("prompt") or None
     if prompt and prompt not in PROMPTS:
-        raise Refused(90023, f"Unsupported 'prompt' value '{prompt}'. Exactly one value is accepted.")
+        raise Refused(90023, why=f"Unsupported 'prompt' value '{prompt}'. Exactly one value is accepted.")
     method = params.get("code_challenge_method") or "plain"
     challenge = params.get("code_challenge") or None
     _check_challenge(challenge, method)
     scopes = read_scopes(params.get("scope", ""))
-    return Wish(scopes, prompt, params.get("login_hint", ""), params.get("nonce"), challenge, method)
+    return Wish(scopes, prompt, params.get("nonce"), challenge, method, read_claims(params.get("claims")))
 
 
 def agreed(account: Account, app: App, tenant: str, destination: Destination, wish: Wish) -> Code:
@@ -90,6 +87,7 @@ def agreed(account: Account, app: App, tenant: str, destination: Destination, wi
         nonce=wish.nonce,
         challenge=wish.challenge,
         challenge_method=wish.challenge_method,
+        claims=wish.claims,
     )
 
 
@@ -103,14 +101,14 @@ def _check_response(params: Mapping[str, str]) -> None:
     if not response_type:
         raise missing("response_type")
     if response_type != "code":
-        raise Refused(700054, f"response_type '{response_type}' is not enabled for the application.")
+        raise Refused(700054, response_type=response_type)
     mode = params.get("response_mode", "query")
     if mode not in RESPONSE_MODES:
-        raise Refused(90023, f"Unsupported 'response_mode' value '{mode}'.")
+        raise Refused(90023, why=f"Unsupported 'response_mode' value '{mode}'.")
 
 
 def _check_challenge(challenge: str | None, method: str) -> None:
     if method not in {"S256", "plain"}:
-        raise Refused(90023, f"Unsupported 'code_challenge_method' value '{method}'.")
+        raise Refused(90023, why=f"Unsupported 'code_challenge_method' value '{method}'.")
     if challenge is not None and len(challenge) not in CHALLENGE_LENGTHS:
-        raise Refused(501491, "Invalid size of Code_Challenge parameter.")
+        raise Refused(501491)

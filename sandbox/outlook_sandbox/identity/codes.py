@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from outlook_sandbox.identity.claims import Claims
 from outlook_sandbox.identity.errors import Refused
 
 LIFETIME = timedelta(minutes=10)
@@ -22,6 +23,7 @@ class Code:
     nonce: str | None
     challenge: str | None
     challenge_method: str
+    claims: Claims
 
 
 @dataclass
@@ -49,11 +51,16 @@ class Codes:
         if given is None:
             raise Refused(70000, "The provided value for the 'code' parameter is not valid.")
         if given.redeemed:
-            raise Refused(54005, "OAuth2 Authorization code was already redeemed, please retry with a new valid code.")
+            raise Refused(54005)
         if given.at + LIFETIME <= now:
-            raise Refused(70008, "The provided authorization code is expired. Get a new one and try again.")
+            raise Refused(70008)
         given.redeemed = True
         return given.code
+
+    def owner_of(self, text: str) -> str | None:
+        """Who signed in for a code, used or not."""
+        given = self._given.get(text)
+        return given.code.account if given else None
 
     def clear(self) -> None:
         self._given.clear()

@@ -10,11 +10,12 @@ from typing import Any
 
 from outlook_sandbox.accounts import Account, Accounts
 from outlook_sandbox.identity.apps import App
+from outlook_sandbox.identity.claims import read_claims
 from outlook_sandbox.identity.errors import Refused, missing
 from outlook_sandbox.identity.pkce import verifier_matches
 from outlook_sandbox.identity.scopes import read_scopes
 from outlook_sandbox.identity.tenants import belongs, check_account
-from outlook_sandbox.identity.tokens import ACCESS_LIFETIME, Issued, Tokens
+from outlook_sandbox.identity.tokens import Issued, Tokens
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TokenRequest:
         wanted = read_scopes(self.form["scope"])
         if wanted - given:
             more = " ".join(sorted(wanted - given))
-            raise Refused(70011, f"The provided value for the input parameter 'scope' is not valid: {more}.")
+            raise Refused(70011, why=f"These were not asked for at the beginning: {more}.", scope=self.form["scope"])
         return wanted
 
 
@@ -50,54 +51,56 @@ def redeem(request: TokenRequest, tokens: Tokens, accounts: Accounts, now: datet
         case "refresh_token":
             return _redeem_refresh_token(request, tokens, accounts, now)
         case other:
-            raise Refused(70003, f"The app requested an unsupported grant type '{other}'.")
+            raise Refused(70003, grant=other)
 
 
 def _redeem_code(request: TokenRequest, tokens: Tokens, accounts: Accounts, now: datetime) -> dict[str, Any]:
     text, redirect_uri = request.need("code"), request.need("redirect_uri")
+    claims = read_claims(request.form.get("claims"))
     code = tokens.codes.take(text, now)
     if code.app != request.app.id:
         raise Refused(70000, "The provided value for the 'code' parameter is not valid.")
     if code.redirect_uri != redirect_uri:
-        raise Refused(
-            500112,
-            f"The reply address '{redirect_uri}' does not match the reply address '{code.redirect_uri}' "
-            "provided when requesting Authorization code.",
-        )
+        raise Refused(500112, redirect_uri=redirect_uri, expected=code.redirect_uri)
     verifier = request.form.get("code_verifier", "")
     if code.challenge and not verifier_matches(verifier, code.challenge, code.challenge_method):
-        raise Refused(501481, "The Code_Verifier does not match the code_challenge supplied in the authorization request.")
-    account = _account(accounts, code.account)
+        raise Refused(501481)
+    account = _account(accounts, code.account, request.tenant)
     if not belongs(account, request.tenant):
-        raise Refused(700005, "The provided authorization code is intended to be used against another tenant.")
-    issued = tokens.issue(account.id, request.app.id, request.scopes_within(code.scopes))
+        raise Refused(700005)
+    check_account(account, request.tenant)
+    cp1 = claims.cp1 or code.claims.cp1
+    issued = tokens.issue(account.id, request.app.id, request.scopes_within(code.scopes), cp1=cp1)
     return _body(request, issued, account, tokens, now, nonce=code.nonce)
 
 
 def _redeem_refresh_token(request: TokenRequest, tokens: Tokens, accounts: Accounts, now: datetime) -> dict[str, Any]:
-    grant = tokens.redeem(request.need("refresh_token"), request.app.id)
-    account = _account(accounts, grant.account)
+    text, claims = request.need("refresh_token"), read_claims(request.form.get("claims"))
+    grant = tokens.redeem(text, request.app.id, claims)
+    account = _account(accounts, grant.account, request.tenant)
     check_account(account, request.tenant)
-    issued = tokens.issue(account.id, request.app.id, request.scopes_within(grant.scopes), grant)
+    scopes = request.scopes_within(grant.scopes)
+    if scopes - tokens.consents.covering(account, request.app.id):
+        raise Refused(65001, app=request.app.id, app_name=request.app.name)
+    issued = tokens.issue(account.id, request.app.id, scopes, grant, cp1=claims.cp1)
     return _body(request, issued, account, tokens, now, nonce=None)
 
 
-def _account(accounts: Accounts, identifier: str) -> Account:
+def _account(accounts: Accounts, identifier: str, tenant: str) -> Account:
     account = accounts.get(identifier)
     if account is None:
-        raise Refused(50034, "The user account does not exist in the directory.")
+        raise Refused(50034, user=identifier, tenant=tenant)
     return account
 
 
 def _body(
     request: TokenRequest, issued: Issued, account: Account, tokens: Tokens, now: datetime, *, nonce: str | None
 ) -> dict[str, Any]:
-    lifetime = int(ACCESS_LIFETIME.total_seconds())
     body: dict[str, Any] = {
         "token_type": "Bearer",
         "scope": " ".join(sorted(issued.scopes - {"offline_access"})),
-        "expires_in": lifetime,
-        "ext_expires_in": lifetime,
+        "expires_in": issued.expires_in,
+        "ext_expires_in": issued.expires_in,
         "access_token": issued.access_token,
     }
     if issued.refresh_token:
@@ -113,7 +116,7 @@ def _claims(request: TokenRequest, account: Account, scopes: frozenset[str], now
     claims = {
         "ver": "2.0",
         "iss": f"{request.issuer_base}/{account.tid}/v2.0",
-        "sub": _pairwise_subject(account, request.app),
+        "sub": pairwise_subject(account, request.app.id),
         "aud": request.app.id,
         "iat": int(now.timestamp()),
         "nbf": int(now.timestamp()),
@@ -127,8 +130,9 @@ def _claims(request: TokenRequest, account: Account, scopes: frozenset[str], now
     return claims | ({"nonce": nonce} if nonce else {})
 
 
-def _pairwise_subject(account: Account, app: App) -> str:
-    return _base64url(hashlib.sha256(f"{app.id} {account.id}".encode()).digest())
+def pairwise_subject(account: Account, app: str) -> str:
+    """The account's `sub`, which differs for each app."""
+    return _base64url(hashlib.sha256(f"{app} {account.id}".encode()).digest())
 
 
 def _base64url(content: bytes) -> str:

@@ -1,215 +1,152 @@
-"""The doors of the identity platform: metadata, keys, the sign-in pages and the token endpoint."""
+"""The doors of the identity platform that programs use: metadata, keys, the token endpoint, who a token belongs to."""
 
-from dataclasses import dataclass
-from typing import cast
+import asyncio
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
-from outlook_sandbox.accounts import Account
+from outlook_sandbox.cut import ConnectionCut
+from outlook_sandbox.faults import TokenError, TokenTrouble
 from outlook_sandbox.html import page
-from outlook_sandbox.identity.apps import App, authenticated_app, registered_app
-from outlook_sandbox.identity.authorize import Destination, Wish, agreed, check_scopes_for, read_destination, read_wish
+from outlook_sandbox.identity import admin_consent, sign_in
+from outlook_sandbox.identity.aadsts import MEANINGS
+from outlook_sandbox.identity.client_authentication import ClientRequest, authenticated_app
 from outlook_sandbox.identity.errors import Refused
-from outlook_sandbox.identity.redeem import TokenRequest, redeem
-from outlook_sandbox.identity.scopes import consent_lines
-from outlook_sandbox.identity.tenants import belongs, check_account, check_tenant, issuer
-from outlook_sandbox.settings import Settings
+from outlook_sandbox.identity.redeem import TokenRequest, pairwise_subject, redeem
+from outlook_sandbox.identity.tenants import issuer
+from outlook_sandbox.identity.web import bases, read_form, refusal, sandbox_of
+from outlook_sandbox.journal import note
 from outlook_sandbox.state import Sandbox
 
-SIGNED_IN = "sandbox_signed_in"
-CANCELLED = {"error": "access_denied", "error_description": "the user canceled the authentication"}
+UNAVAILABLE = """<html><head><title>{status}</title></head>
+<body><h1>{status}</h1><p>The service is unavailable.</p></body></html>"""
 
 router = APIRouter(include_in_schema=False)
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One authorization request at the sign-in pages, checked as far as its destination and wishes."""
-
-    sandbox: Sandbox
-    tenant: str
-    app: App
-    destination: Destination
-    wish: Wish
-
-    def code_for(self, account: Account) -> dict[str, str]:
-        code = agreed(account, self.app, self.tenant, self.destination, self.wish)
-        return {"code": self.sandbox.tokens.codes.give(code, self.sandbox.clock.now())}
-
-    def has_consent(self, account: Account) -> bool:
-        return self.wish.scopes <= self.sandbox.tokens.consents.of(account.id, self.app.id)
+router.include_router(sign_in.router)
+router.include_router(admin_consent.router)
 
 
 @router.get("/{tenant}/v2.0/.well-known/openid-configuration")
 async def metadata(tenant: str, request: Request) -> Response:
-    sandbox = _sandbox(request)
+    sandbox = sandbox_of(request)
     try:
-        name = check_tenant(tenant, sandbox.accounts.all())
+        name = sandbox.tenants.canonical(tenant)
     except Refused as refused:
-        return _refusal(sandbox, refused)
-    http, https = _bases(sandbox.settings)
+        return refusal(request, refused)
+    http, https = bases(sandbox.settings)
+    # A domain name leads to the addresses of its tenant's id; `consumers` keeps its name.
+    shown = tenant if tenant.casefold() == "consumers" else name
     return JSONResponse(
         {
             "issuer": issuer(https, name),
-            "authorization_endpoint": f"{http}/{tenant}/oauth2/v2.0/authorize",
-            "token_endpoint": f"{https}/{tenant}/oauth2/v2.0/token",
-            "jwks_uri": f"{https}/{tenant}/discovery/v2.0/keys",
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "authorization_endpoint": f"{http}/{shown}/oauth2/v2.0/authorize",
+            "token_endpoint": f"{https}/{shown}/oauth2/v2.0/token",
+            "jwks_uri": f"{https}/{shown}/discovery/v2.0/keys",
+            "userinfo_endpoint": f"{http}/oidc/userinfo",
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
             "response_modes_supported": ["query", "fragment", "form_post"],
             "response_types_supported": ["code"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
             "claims_supported": [
-                *(
-                    "sub",
-                    "iss",
-                    "aud",
-                    "exp",
-                    "iat",
-                    "nbf",
-                    "nonce",
-                    "oid",
-                    "tid",
-                    "name",
-                    "preferred_username",
-                    "email",
-                )
+                "sub", "iss", "aud", "exp", "iat", "nbf", "nonce", "oid", "tid", "name", "preferred_username", "email",
             ],
             "request_uri_parameter_supported": False,
         }
-    )
+    )  # fmt: skip
 
 
 @router.get("/{tenant}/discovery/v2.0/keys")
 async def keys(tenant: str, request: Request) -> Response:
-    sandbox = _sandbox(request)
+    sandbox = sandbox_of(request)
     try:
-        name = check_tenant(tenant, sandbox.accounts.all())
+        name = sandbox.tenants.canonical(tenant)
     except Refused as refused:
-        return _refusal(sandbox, refused)
-    key = sandbox.tokens.key.published() | {"issuer": issuer(_bases(sandbox.settings)[1], name)}
+        return refusal(request, refused)
+    key = sandbox.tokens.key.published() | {"issuer": issuer(bases(sandbox.settings)[1], name)}
     return JSONResponse({"keys": [key]})
-
-
-@router.get("/{tenant}/oauth2/v2.0/authorize")
-async def authorize(tenant: str, request: Request) -> Response:
-    return _visit(tenant, request, {})
-
-
-@router.post("/{tenant}/oauth2/v2.0/authorize")
-async def continue_authorize(tenant: str, request: Request) -> Response:
-    return _visit(tenant, request, await _form(request))
 
 
 @router.post("/{tenant}/oauth2/v2.0/token")
 async def token(tenant: str, request: Request) -> Response:
-    sandbox, form = _sandbox(request), await _form(request)
+    sandbox, form = sandbox_of(request), await read_form(request)
+    account = _owner(sandbox, form)
+    note(request.scope, **_known(account=account, app=form.get("client_id")))
+    trouble = await _trouble(request, account) if sandbox.faults else None
+    if trouble is not None:
+        return trouble
+    https = bases(sandbox.settings)[1]
+    audiences = (f"{https}/{tenant}/oauth2/v2.0/token", f"{https}/{tenant}/v2.0")
     try:
-        name = check_tenant(tenant, sandbox.accounts.all())
-        app = authenticated_app(sandbox.settings, form, request.headers.get("authorization"))
-        wish = TokenRequest(name, app, form, _bases(sandbox.settings)[1])
+        _check_faults(sandbox, account, tenant, form)
+        name = sandbox.tenants.canonical(tenant)
+        sender = ClientRequest(name, form, request.headers.get("authorization"), audiences)
+        app = authenticated_app(sandbox.apps, sender, sandbox.clock.now())
+        wish = TokenRequest(name, app, form, https)
         body = redeem(wish, sandbox.tokens, sandbox.accounts, sandbox.clock.now())
     except Refused as refused:
-        return _refusal(sandbox, refused)
+        return refusal(request, refused)
     return JSONResponse(body, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
-def _visit(tenant: str, request: Request, form: dict[str, str]) -> Response:
-    """Every step of signing in has the same address; what is posted says how far it has come."""
-    sandbox, params = _sandbox(request), dict(request.query_params)
-    try:
-        name = check_tenant(tenant, sandbox.accounts.all())
-        app = registered_app(sandbox.settings, params.get("client_id"))
-        destination = read_destination(params, app)
-    except Refused as refused:
-        return _error_page(sandbox, refused)
-    try:
-        visit = Visit(sandbox, name, app, destination, read_wish(params))
-        if visit.wish.prompt == "none":
-            return _answer(destination, visit.code_for(_silently(visit, request)))
-        return _step(visit, form)
-    except Refused as refused:
-        body = refused.body(sandbox.clock.now())
-        return _answer(destination, {name: body[name] for name in ("error", "error_description")})
+@router.get("/oidc/userinfo")
+@router.post("/oidc/userinfo")
+async def userinfo(request: Request) -> Response:
+    """Who a token belongs to; Microsoft serves it at Graph's address."""
+    sandbox = sandbox_of(request)
+    bearer = request.headers.get("authorization", "").partition(" ")[2].strip()
+    found = sandbox.tokens.read(bearer)
+    account = sandbox.accounts.get(found.account) if found else None
+    if found is None or account is None or "openid" not in found.scopes:
+        error = {"code": "InvalidAuthenticationToken", "message": "Access token is empty, has expired, or lacks openid."}
+        return JSONResponse({"error": error}, 401, {"WWW-Authenticate": "Bearer"})
+    who = {"sub": pairwise_subject(account, found.app)}
+    if "profile" in found.scopes:
+        given, _, family = account.name.rpartition(" ")
+        who |= {"name": account.name, "given_name": given, "family_name": family}
+    if "email" in found.scopes:
+        who["email"] = account.username
+    return JSONResponse(who, headers={"Cache-Control": "no-store"})
 
 
-def _silently(visit: Visit, request: Request) -> Account:
-    account = visit.sandbox.accounts.get(request.cookies.get(SIGNED_IN, ""))
-    if account is None or not belongs(account, visit.tenant):
-        raise Refused(50058, "A silent sign-in request was sent but no user is signed in.")
-    if not visit.has_consent(account):
-        raise Refused(65001, f"The user has not consented to use the application with ID '{visit.app.id}'.")
-    return account
+@router.get("/error")
+async def error(code: int = 0) -> Response:
+    """Where `error_uri` leads: what a number means here, or all of them."""
+    meanings = {code: MEANINGS[code]} if code in MEANINGS else dict(sorted(MEANINGS.items()))
+    return page("identity/numbers.html", meanings=meanings)
 
 
-def _step(visit: Visit, form: dict[str, str]) -> Response:
-    account = visit.sandbox.accounts.get(form.get("account", ""))
-    if form.get("answer") == "cancel":
-        return _answer(visit.destination, CANCELLED)
-    if account is None:
-        return _account_page(visit)
-    try:
-        check_account(account, visit.tenant)
-    except Refused as refused:
-        return _error_page(visit.sandbox, refused)
-    check_scopes_for(account, visit.wish.scopes)
-    if form.get("answer") == "accept":
-        visit.sandbox.tokens.consents.add(account.id, visit.app.id, visit.wish.scopes)
-    elif visit.wish.prompt == "consent" or not visit.has_consent(account):
-        return _consent_page(visit, account)
-    response = _answer(visit.destination, visit.code_for(account))
-    response.set_cookie(SIGNED_IN, account.id, httponly=True, samesite="lax")
-    return response
+def _known(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
-def _account_page(visit: Visit) -> Response:
-    hint = visit.wish.login_hint.casefold()
-    accounts = [account for account in visit.sandbox.accounts.all() if belongs(account, visit.tenant)]
-    accounts.sort(key=lambda account: account.username.casefold() != hint)
-    return page("identity/pick.html", app=visit.app, accounts=accounts, forms_lead_to=[visit.destination.origin])
+def _owner(sandbox: Sandbox, form: Mapping[str, str]) -> str | None:
+    """The account that a token request is about, whatever becomes of it."""
+    return sandbox.tokens.owner_of(form.get("refresh_token", "")) or sandbox.tokens.codes.owner_of(form.get("code", ""))
 
 
-def _consent_page(visit: Visit, account: Account) -> Response:
-    return page(
-        "identity/consent.html",
-        app=visit.app,
-        account=account,
-        permissions=consent_lines(visit.wish.scopes),
-        forms_lead_to=[visit.destination.origin],
-    )
+async def _trouble(request: Request, account: str | None) -> Response | None:
+    fault = sandbox_of(request).faults.strike(TokenTrouble, account)
+    match fault.shape if fault else None:
+        case "cut":
+            raise ConnectionCut
+        case "slow" if fault:
+            await asyncio.sleep(fault.seconds)
+        case "unavailable" if fault:
+            return refusal(request, Refused(90033), fault.status)
+        case "html" if fault:
+            return HTMLResponse(UNAVAILABLE.format(status=fault.status), fault.status)
+    return None
 
 
-def _error_page(sandbox: Sandbox, refused: Refused) -> HTMLResponse:
-    body = refused.body(sandbox.clock.now())
-    return page("identity/error.html", status=refused.status, refused=refused, body=body)
-
-
-def _answer(destination: Destination, values: dict[str, str]) -> Response:
-    if destination.response_mode == "form_post":
-        answer = destination.answer(values)
-        return page(
-            "identity/form_post.html",
-            address=destination.redirect_uri,
-            values=answer,
-            forms_lead_to=[destination.origin],
-        )
-    return RedirectResponse(destination.address(values), 302, {"Cache-Control": "no-store"})
-
-
-def _refusal(sandbox: Sandbox, refused: Refused) -> JSONResponse:
-    return JSONResponse(refused.body(sandbox.clock.now()), refused.status, {"Cache-Control": "no-store"})
-
-
-def _sandbox(request: Request) -> Sandbox:
-    return cast(Sandbox, request.app.state.sandbox)
-
-
-def _bases(settings: Settings) -> tuple[str, str]:
-    """The http address, for what a browser meets, and the https one, for what MSAL meets."""
-    return f"http://localhost:{settings.http_port}", f"https://localhost:{settings.https_port}"
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+def _check_faults(sandbox: Sandbox, account: str | None, tenant: str, form: Mapping[str, str]) -> None:
+    """Raises Refused if a fault strikes this request."""
+    fault = sandbox.faults.strike(TokenError, account, form.get("client_id"), grant=form.get("grant_type"))
+    if fault is None:
+        return
+    owner, app = sandbox.accounts.get(account or ""), sandbox.apps.get(form.get("client_id", ""))
+    now = f"{sandbox.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    known = {"user": owner.username if owner else "…", "app_name": app.name if app else "…"}
+    raise Refused(fault.aadsts, tenant=tenant, app=form.get("client_id", "…"), issued=now, now=now, **known)

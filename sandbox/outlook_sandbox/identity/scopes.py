@@ -81,6 +81,11 @@ def consent_lines(scopes: frozenset[str]) -> list[Permission]:
     return [permission for name, permission in (PERMISSIONS | OPENID).items() if name in scopes and name != "openid"]
 
 
+def full_names(scopes: frozenset[str]) -> str:
+    """Scopes as Microsoft names them in addresses, Graph's with Graph's address."""
+    return " ".join(sorted(name if name in OPENID else f"{GRAPH}{name}" for name in scopes))
+
+
 def _expand_default(names: frozenset[str]) -> frozenset[str]:
     if names - OPENID.keys() - {DEFAULT}:
         raise _invalid(" ".join(sorted(names)), ".default scope can't be combined with resource-specific scopes.")
@@ -88,4 +93,4 @@ def _expand_default(names: frozenset[str]) -> frozenset[str]:
 
 
 def _invalid(text: str, why: str) -> Refused:
-    return Refused(70011, f"The provided value for the input parameter 'scope' is not valid. {why} Given: {text}")
+    return Refused(70011, why=why, scope=text)

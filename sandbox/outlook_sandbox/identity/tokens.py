@@ -2,12 +2,15 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
 
+import msgspec
+
+from outlook_sandbox.accounts import Account
 from outlook_sandbox.clock import Clock
 from outlook_sandbox.database import Database
+from outlook_sandbox.identity import claims
 from outlook_sandbox.identity.codes import Codes
 from outlook_sandbox.identity.consents import Consents
 from outlook_sandbox.identity.errors import Refused
@@ -15,34 +18,57 @@ from outlook_sandbox.identity.keys import SigningKey, signing_key
 
 ACCESS = "access-token"
 REFRESH = "refresh-token"
+CHALLENGE = "challenge"
 ACCESS_LIFETIME = timedelta(seconds=3599)
+CP1_LIFETIME = timedelta(hours=24)
 REFRESH_LIFETIME = timedelta(days=90)
+SWEEP_EVERY = timedelta(minutes=10)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class AccessToken:
+class Grant(msgspec.Struct, frozen=True):
+    """What a refresh token stands for: an account's consent to an app, with the scopes it was first given.
+
+    `proved_at` is when the account last signed in for it, or a refresh met a claims challenge.
+    """
+
+    account: str
+    app: str
+    scopes: frozenset[str]
+    proved_at: datetime = LONG_AGO
+
+
+class AccessToken(msgspec.Struct, frozen=True):
     """What a bearer may do: the account (its oid) it acts for, the app (client id) it was given to, and the scopes."""
 
     account: str
     app: str
     scopes: frozenset[str]
     expires_at: datetime
+    cp1: bool = False
+    proved_at: datetime = LONG_AGO
+
+
+class RefreshToken(Grant, frozen=True):
+    """A grant, when this token for it was issued and last used, and the AADSTS number for which it is dead."""
+
+    issued_at: datetime = LONG_AGO
+    used_at: datetime = LONG_AGO
+    revoked: int = 0
+    revoked_at: datetime = LONG_AGO
+
+    def grant(self, proved_at: datetime) -> Grant:
+        return Grant(self.account, self.app, self.scopes, proved_at)
 
 
 @dataclass(frozen=True)
 class Issued:
+    """`expires_in` seconds is how long the access token lives."""
+
     access_token: str
     refresh_token: str | None
     scopes: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Grant:
-    """What a refresh token stands for: an account's consent to an app, with the scopes it was first given."""
-
-    account: str
-    app: str
-    scopes: frozenset[str]
+    expires_in: int
 
 
 class Tokens:
@@ -51,8 +77,10 @@ class Tokens:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._access = {text: _access_token(doc) for text, doc in database.load(ACCESS).items()}
-        self._refresh = database.load(REFRESH)
+        self._access = {text: msgspec.convert(doc, AccessToken) for text, doc in database.load(ACCESS).items()}
+        self._refresh = {text: msgspec.convert(doc, RefreshToken) for text, doc in database.load(REFRESH).items()}
+        self._challenges = {account: datetime.fromisoformat(doc["at"]) for account, doc in database.load(CHALLENGE).items()}
+        self._swept_at = LONG_AGO
         self.codes = Codes()
         self.consents = Consents(database)
 
@@ -60,68 +88,106 @@ class Tokens:
     def key(self) -> SigningKey:
         return signing_key(self._database, "identity")
 
-    def issue(self, account: str, app: str, scopes: frozenset[str], grant: Grant | None = None) -> Issued:
+    def issue(self, account: str, app: str, scopes: frozenset[str], grant: Grant | None = None, *, cp1: bool = False) -> Issued:
         """A new access token for the scopes and, with offline_access, a refresh token for the whole grant.
 
-        Refreshing passes the grant it came from; the refresh token in use stays valid, as Microsoft's does.
+        Refreshing passes the grant it came from; the refresh token in use stays valid, as Microsoft's does. The access token
+        of a client that handles claims challenges (`cp1`) lives for a day.
         """
         now = self._clock.now()
-        self._forget_expired(now)
+        self._sweep(now)
+        grant = grant or Grant(account, app, scopes, now)
+        lifetime = CP1_LIFETIME if cp1 else ACCESS_LIFETIME
         access = secrets.token_urlsafe(48)
-        self._access[access] = AccessToken(account, app, scopes, now + ACCESS_LIFETIME)
-        self._database.put(ACCESS, access, _access_document(self._access[access]))
-        grant = grant or Grant(account, app, scopes)
-        refresh = self._issue_refresh(grant, now) if "offline_access" in grant.scopes else None
-        return Issued(access, refresh, scopes)
+        self._access[access] = AccessToken(account, app, scopes, now + lifetime, cp1, grant.proved_at)
+        self._database.put(ACCESS, access, self._access[access])
+        refresh = None
+        if "offline_access" in grant.scopes:
+            refresh = f"1.{secrets.token_urlsafe(96)}"
+            self._keep(refresh, RefreshToken(grant.account, grant.app, grant.scopes, grant.proved_at, now, now))
+        return Issued(access, refresh, scopes, int(lifetime.total_seconds()))
 
     def read(self, bearer: str) -> AccessToken | None:
-        """The access token as it was given, or None if it is unknown, expired or revoked."""
+        """The access token as it was given, or None if it is unknown or expired."""
         token = self._access.get(bearer)
         return token if token and token.expires_at > self._clock.now() else None
 
-    def redeem(self, refresh_token: str, app: str) -> Grant:
+    def redeem(self, refresh_token: str, app: str, asked: claims.Claims = claims.Claims()) -> Grant:  # noqa: B008 - frozen
         """The grant behind a refresh token. Raises Refused for one that is unknown, dead or another app's."""
-        doc = self._refresh.get(refresh_token)
+        token = self._refresh.get(refresh_token)
         now = self._clock.now()
-        if doc is None or doc["app"] != app:
+        if token is None or token.app != app:
             raise Refused(70000, "Provided grant is invalid or malformed.")
-        if doc["revoked"]:
-            raise Refused(int(doc["revoked"]), _REVOKED[int(doc["revoked"])])
-        if datetime.fromisoformat(doc["used_at"]) + REFRESH_LIFETIME <= now:
-            raise Refused(700082, "The refresh token has expired due to inactivity.", suberror="token_expired")
-        self._write_refresh(refresh_token, doc | {"used_at": now.isoformat()})
-        return Grant(doc["account"], app, frozenset(doc["scopes"]))
+        if token.revoked:
+            raise Refused(token.revoked, issued=_stamp(token.issued_at), now=_stamp(token.revoked_at))
+        if token.used_at + REFRESH_LIFETIME <= now:
+            raise Refused(700082, issued=_stamp(token.issued_at))
+        self._keep(refresh_token, msgspec.structs.replace(token, used_at=now))
+        challenged_at = self._challenges.get(token.account)
+        if challenged_at and asked.not_before >= int(challenged_at.timestamp()):
+            return token.grant(proved_at=now)
+        return token.grant(token.proved_at)
 
-    def revoke(self, account: str, *, personal: bool) -> None:
-        """End every token of the account, as an administrator's or the user's own revocation does."""
-        for text in [text for text, token in self._access.items() if token.account == account]:
-            self._drop_access(text)
-        for text, doc in list(self._refresh.items()):
-            if doc["account"] == account:
-                self._write_refresh(text, doc | {"revoked": 70000 if personal else 50173})
+    def owner_of(self, refresh_token: str) -> str | None:
+        """Whose refresh token it is, dead or not."""
+        token = self._refresh.get(refresh_token)
+        return token.account if token else None
+
+    def revoke(self, account: Account, *, at_once: bool = False) -> None:
+        """End the account's refresh tokens, as an administrator's reset of its password or a revocation does.
+
+        Access tokens live on until they expire, as Microsoft's do, those of cp1 clients until Graph's next answer, which is
+        a challenge. With `at_once`, all are gone.
+        """
+        now = self._clock.now()
+        for text, token in list(self._refresh.items()):
+            if token.account == account.id:
+                number = 70000 if account.kind == "personal" else 50173
+                self._keep(text, msgspec.structs.replace(token, revoked=number, revoked_at=now))
+        self.challenge(account.id)
+        if at_once:
+            self._drop_access_of(account.id)
+
+    def forget(self, account: str) -> None:
+        """The account is gone, with its access tokens and consents; refreshing is answered with AADSTS50034 from now on."""
+        self._drop_access_of(account)
+        self.consents.forget(account)
+
+    def challenge(self, account: str) -> None:
+        """From now on Graph answers the account's cp1 tokens with a claims challenge: each grant's until it was signed in for
+        again, or refreshed with the claims of the challenge."""
+        self._challenges[account] = self._clock.now()
+        self._database.put(CHALLENGE, account, {"at": self._challenges[account].isoformat()})
+
+    def challenge_for(self, token: AccessToken) -> str | None:
+        """The `claims` with which Graph challenges the token, in base64, or None if it is good."""
+        at = self._challenges.get(token.account) if token.cp1 else None
+        return claims.challenge(at) if at and token.proved_at <= at else None
 
     def clear(self) -> None:
         """Forget every token, code and consent; the signing key stays."""
-        for text in list(self._access):
-            self._drop_access(text)
-        for text in list(self._refresh):
-            del self._refresh[text]
-            self._database.delete(REFRESH, text)
+        self._access.clear()
+        self._refresh.clear()
+        self._challenges.clear()
+        for kind in (ACCESS, REFRESH, CHALLENGE):
+            self._database.clear(kind)
         self.codes.clear()
         self.consents.clear()
 
-    def _issue_refresh(self, grant: Grant, now: datetime) -> str:
-        text = f"1.{secrets.token_urlsafe(96)}"
-        doc = {"account": grant.account, "app": grant.app, "scopes": sorted(grant.scopes)}
-        self._write_refresh(text, doc | {"used_at": now.isoformat(), "revoked": 0})
-        return text
+    def _keep(self, text: str, token: RefreshToken) -> None:
+        self._refresh[text] = token
+        self._database.put(REFRESH, text, token)
 
-    def _write_refresh(self, text: str, doc: dict[str, Any]) -> None:
-        self._refresh[text] = doc
-        self._database.put(REFRESH, text, doc)
-
-    def _forget_expired(self, now: datetime) -> None:
+    def _sweep(self, now: datetime) -> None:
+        """Forget access tokens that have expired."""
+        if now < self._swept_at + SWEEP_EVERY:
+            return
+        self._swept_at = now
         for text in [text for text, token in self._access.items() if token.expires_at <= now]:
+            self._drop_access(text)
+
+    def _drop_access_of(self, account: str) -> None:
+        for text in [text for text, token in self._access.items() if token.account == account]:
             self._drop_access(text)
 
     def _drop_access(self, text: str) -> None:
@@ -129,22 +195,5 @@ class Tokens:
         self._database.delete(ACCESS, text)
 
 
-_REVOKED = {
-    50173: "The provided grant has expired due to it being revoked, a fresh auth token is needed. "
-    "The user might have changed or reset their password.",
-    70000: "The user could not be authenticated as the grant is expired. The user must sign in again.",
-}
-
-
-def _access_token(doc: dict[str, Any]) -> AccessToken:
-    expires_at = datetime.fromisoformat(doc["expires_at"])
-    return AccessToken(doc["account"], doc["app"], frozenset(doc["scopes"]), expires_at)
-
-
-def _access_document(token: AccessToken) -> dict[str, Any]:
-    return {
-        "account": token.account,
-        "app": token.app,
-        "scopes": sorted(token.scopes),
-        "expires_at": token.expires_at.isoformat(),
-    }
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
