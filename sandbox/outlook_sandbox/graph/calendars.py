@@ -1,4 +1,4 @@
-"""`/me` and the list of calendars."""
+"""The list of calendars."""
 
 from typing import Any
 
@@ -7,52 +7,16 @@ from outlook_sandbox.graph.filter import chosen
 from outlook_sandbox.graph.model import Calendar
 from outlook_sandbox.graph.operations import (
     READ_BASIC,
-    READ_SETTINGS,
-    READ_USER,
     WRITE_CALENDARS,
     Answer,
     Call,
     operations,
 )
-from outlook_sandbox.graph.paging import PAGING, page, select
+from outlook_sandbox.graph.paging import PAGING, SELECT, page, select
 from outlook_sandbox.graph.properties import CALENDAR
 from outlook_sandbox.graph.render import HEX_COLORS, calendar_json
 
-SELECT = frozenset(("$select",))
 ENTITY = "https://graph.microsoft.com/v1.0/$metadata#"
-
-
-@operations.on("GET", "/me", scopes=READ_USER, query=SELECT)
-def me(call: Call) -> Answer:
-    account = call.mailbox.account
-    given, _, family = account.name.rpartition(" ")
-    shown: dict[str, Any] = {
-        "@odata.context": f"{ENTITY}users/$entity",
-        "id": account.id,
-        "displayName": account.name,
-        "givenName": given or account.name,
-        "surname": family,
-        "mail": account.username,
-        "userPrincipalName": account.username,
-        "businessPhones": [],
-        "jobTitle": None,
-        "mobilePhone": None,
-        "officeLocation": None,
-        "preferredLanguage": "en-US",
-    }
-    return Answer(200, select(call, shown))
-
-
-@operations.on("GET", "/me/mailboxSettings", scopes=READ_SETTINGS, query=SELECT)
-def mailbox_settings(call: Call) -> Answer:
-    shown = {
-        "@odata.context": f"{ENTITY}Me/mailboxSettings",
-        "timeZone": "UTC",
-        "language": {"locale": "en-US", "displayName": "English (United States)"},
-        "dateFormat": "MM/dd/yyyy",
-        "timeFormat": "hh:mm tt",
-    }
-    return Answer(200, select(call, shown))
 
 
 @operations.on("GET", "/me/calendars", scopes=READ_BASIC, query=PAGING)

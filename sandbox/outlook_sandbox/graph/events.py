@@ -7,7 +7,7 @@ from typing import Any
 
 from outlook_sandbox.faults import DeletedAnswers
 from outlook_sandbox.graph import ids
-from outlook_sandbox.graph.calendars import ENTITY, SELECT, calendar_of, editable
+from outlook_sandbox.graph.calendars import ENTITY, calendar_of, editable
 from outlook_sandbox.graph.errors import GraphError, not_found, stale_change_key
 from outlook_sandbox.graph.expand import EXCEPTIONS, EXTENDED_PROPERTIES, extended_json, read_expand
 from outlook_sandbox.graph.fields import read_event
@@ -15,7 +15,7 @@ from outlook_sandbox.graph.filter import chosen
 from outlook_sandbox.graph.model import Item
 from outlook_sandbox.graph.occurrences import exceptions, in_window, occurrence, whole
 from outlook_sandbox.graph.operations import READ_BASIC, READ_CALENDARS, WRITE_CALENDARS, Answer, Call, operations
-from outlook_sandbox.graph.paging import PAGING, page, select
+from outlook_sandbox.graph.paging import PAGING, SELECT, page, select
 from outlook_sandbox.graph.properties import EVENT
 from outlook_sandbox.graph.render import cancelled_occurrences, event_json
 from outlook_sandbox.graph.windows import read_window

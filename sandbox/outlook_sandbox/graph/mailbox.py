@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,7 @@ from outlook_sandbox.graph.changes import ChangeLog
 from outlook_sandbox.graph.model import Calendar, Category, Event, Tombstone
 
 _Stored = TypeVar("_Stored")
-KINDS = ("calendar", "event", "tombstone", "category")
+KINDS = ("calendar", "event", "tombstone", "category", "settings")
 ChangeType = Literal["created", "updated", "deleted"]
 DELETED_KEPT = 1000
 FIRST_CATEGORIES = {
@@ -51,6 +51,7 @@ class Mailbox:
         self.calendars: dict[str, Calendar] = {}
         self.events: dict[str, Event] = {}
         self.categories: dict[str, Category] = {}
+        self.settings: dict[str, Any] = {}
         self.key = 0
         self._by_ordinary_id: dict[str, str] = {}
         self._in_calendar: dict[str, dict[str, Event]] = {}
@@ -194,6 +195,11 @@ class Mailbox:
         del self.categories[category.id]
         self._database.delete(self._kind("category"), category.id)
 
+    def put_settings(self, settings: dict[str, Any]) -> None:
+        """What the owner changed of the mailbox's settings, checked by the caller."""
+        self.settings = settings
+        self._database.put(self._kind("settings"), self.account.id, settings)
+
     def furnish(self) -> None:
         """What Outlook gives a new mailbox: a calendar and six categories."""
         self.add_calendar("Calendar", is_default=True)
@@ -209,6 +215,7 @@ class Mailbox:
             self._know_calendar(calendar)
             self.key = max(self.key, calendar.key)
         self.categories = {entry.id: entry for entry in self._stored("category", Category)}
+        self.settings = self._database.load(self._kind("settings")).get(self.account.id, {})
         if not self.calendars:
             self.furnish()
         events = {event.id: event for event in first(self)} | {event.id: event for event in self._stored("event", Event)}

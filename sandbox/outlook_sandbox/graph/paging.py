@@ -8,6 +8,7 @@ from outlook_sandbox.graph.errors import GraphError, bad_request
 from outlook_sandbox.graph.operations import Answer, Call
 from outlook_sandbox.graph.prefer import MOST_PER_PAGE
 
+SELECT = frozenset(("$select",))
 PAGING = frozenset(("$top", "$skip", "$select", "$orderby", "$filter", "$count"))
 USUAL_PAGE = 10
 Listed = TypeVar("Listed")

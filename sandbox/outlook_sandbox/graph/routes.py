@@ -4,13 +4,13 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from outlook_sandbox.cut import ConnectionCut
-from outlook_sandbox.graph import batch, calendars, categories, delta, events, subscribing
+from outlook_sandbox.graph import batch, calendars, categories, delta, events, subscribing, user
 from outlook_sandbox.graph.dispatch import Request, respond
 from outlook_sandbox.graph.errors import GraphError
 from outlook_sandbox.state import Sandbox
 
 # Importing these registers their operations.
-OPERATIONS = (batch, calendars, categories, delta, events, subscribing)
+OPERATIONS = (batch, calendars, categories, delta, events, subscribing, user)
 VERSIONS = ("v1.0", "beta")
 LARGEST_BODY = 4 * 1024 * 1024
 LONGEST_ADDRESS = 16 * 1024
