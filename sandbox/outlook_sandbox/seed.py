@@ -49,6 +49,10 @@ TREATMENTS = (
     ("Physiotherapy", 30), ("Manual therapy", 45), ("First assessment", 60), ("Lymph drainage", 45),
     ("Sports physio", 30), ("Back school", 45),
 )  # fmt: skip
+BIRTHDAYS = (("Lea Brunner", 5), ("Ole Hansen", 40))
+HOLIDAYS = (
+    ("New Year's Day", (1, 1)), ("Labour Day", (5, 1)), ("National Day", (8, 1)), ("Christmas Day", (12, 25)),
+)  # fmt: skip
 
 
 @dataclass
@@ -159,6 +163,15 @@ def _personal(mailbox: Mailbox, monday: date, now: datetime) -> None:
     visits = Diary(mailbox, mailbox.add_calendar("Home visits", color="lightOrange"), monday, now)
     for day in (1, 3, 9, 11):
         visits.treatments(day, ("15:00",), "Jonas")
+    _given(mailbox, "Birthdays", {f"{friend}'s birthday": monday + timedelta(days=day) for friend, day in BIRTHDAYS}, monday, now)
+    _given(mailbox, "Holidays in Switzerland", {name: date(monday.year, *day) for name, day in HOLIDAYS}, monday, now)
+
+
+def _given(mailbox: Mailbox, name: str, days: dict[str, date], monday: date, now: datetime) -> None:
+    """A calendar that Outlook itself keeps beside a person's own: the days of a year, for everybody to read only."""
+    diary = Diary(mailbox, mailbox.add_calendar(name, can_edit=False), monday, now)
+    for subject, day in days.items():
+        diary.add_days((day - monday).days, 1, subject, showAs="free", isReminderOn=False, recurrence=_yearly(day))
 
 
 def _clinic(clinician: Mailbox, admin: Mailbox, monday: date, now: datetime) -> None:
@@ -212,6 +225,13 @@ def _weekly(monday: date, weekday: int) -> dict[str, Any]:
     day = monday + timedelta(days=weekday)
     return {
         "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": [f"{day:%A}".lower()], "firstDayOfWeek": "monday"},
+        "range": {"type": "noEnd", "startDate": day.isoformat(), "recurrenceTimeZone": ZONE},
+    }
+
+
+def _yearly(day: date) -> dict[str, Any]:
+    return {
+        "pattern": {"type": "absoluteYearly", "interval": 1, "dayOfMonth": day.day, "month": day.month},
         "range": {"type": "noEnd", "startDate": day.isoformat(), "recurrenceTimeZone": ZONE},
     }
 
