@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
-from outlook_sandbox.graph.errors import GraphError, access_denied, bad_request, unauthenticated
+from outlook_sandbox.graph.errors import GraphError, access_denied, bad_request, challenged, unauthenticated
 from outlook_sandbox.graph.operations import Answer, Call, Operation, check, operations
 from outlook_sandbox.graph.prefer import read_preferences
 from outlook_sandbox.graph.trouble import Trouble
@@ -84,6 +84,9 @@ def authenticate(sandbox: "Sandbox", request: Request) -> "AccessToken":
     token = sandbox.tokens.read(bearer.strip())
     if token is None or token.expires_at <= sandbox.clock.now():
         raise unauthenticated("Access token has expired or is not yet valid.")
+    claims = sandbox.tokens.challenge_for(token)
+    if claims is not None:
+        raise challenged(claims)
     return token
 
 

@@ -36,6 +36,21 @@ def bad_request(message: str) -> GraphError:
     return GraphError(400, "BadRequest", message)
 
 
+def challenged(claims: str) -> GraphError:
+    """A claims challenge (continuous access evaluation): the client must ask for a new token with these `claims` (base64)."""
+    challenge = (
+        'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+        f'error="insufficient_claims", claims="{claims}"'
+    )
+    return GraphError(
+        401,
+        "InvalidAuthenticationToken",
+        "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
+        "TokenIssuedBeforeRevocationTimestamp",
+        {"WWW-Authenticate": challenge},
+    )
+
+
 def body_refused(message: str) -> GraphError:
     return GraphError(400, "RequestBodyRead", message)
 
