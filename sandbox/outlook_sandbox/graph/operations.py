@@ -74,7 +74,7 @@ def read_json(body: bytes, wanted: type[Read]) -> Read:
         raise body_refused(f"Unable to read JSON request payload: it is nested deeper than {DEEPEST} levels.")
     try:
         return msgspec.json.decode(body, type=wanted)
-    except msgspec.DecodeError as reason:
+    except (msgspec.DecodeError, UnicodeDecodeError) as reason:
         raise body_refused(f"Unable to read JSON request payload: {reason}") from reason
 
 
@@ -175,5 +175,9 @@ def check(operation: Operation, call: Call) -> None:
                 "ErrorInvalidUrlQuery" if name.startswith("$") else "BadRequest",
                 f"The query option '{name}' is not supported here.",
             )
-    if call.body and call.method in ("POST", "PATCH") and "json" not in call.headers.get("content-type", ""):
+    if call.body and call.method in ("POST", "PATCH") and not _is_json(call.headers.get("content-type", "")):
         raise GraphError(415, "RequestBodyRead", "A supported MIME type could not be found that matches the content type.")
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().casefold() == "application/json"
