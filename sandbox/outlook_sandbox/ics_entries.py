@@ -243,7 +243,7 @@ def _reminder(found: icalendar.Component) -> dict[str, Any]:
 
 def _meeting(found: icalendar.Component) -> dict[str, Any]:
     link = str(found.get("X-MICROSOFT-SKYPETEAMSMEETINGURL", ""))
-    return online_meeting(True) | {"onlineMeeting": {"joinUrl": link}} if link else {}
+    return online_meeting(True, link) if link else {}
 
 
 def _attendee(found: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 from msgspec import UNSET, UnsetType, field
@@ -19,13 +20,13 @@ from outlook_sandbox.zones import UnknownZone, zone
 NO_TIME = "0001-01-01T00:00:00Z"
 READ_ONLY = frozenset(
     (
-        "id", "changeKey", "createdDateTime", "lastModifiedDateTime", "iCalUId", "type", "seriesMasterId", "isOrganizer",
+        "id", "changeKey", "createdDateTime", "lastModifiedDateTime", "type", "seriesMasterId", "isOrganizer",
         "organizer", "isCancelled", "isDraft", "hasAttachments", "webLink", "bodyPreview", "originalStart",
         "onlineMeeting", "onlineMeetingUrl", "cancelledOccurrences", "exceptionOccurrences", "instances",
     )
 )  # fmt: skip
 # Microsoft's own sample of an event PATCH sends these; Outlook keeps its own values.
-IGNORED = frozenset(("originalStartTimeZone", "originalEndTimeZone", "responseStatus", "@odata.type", "@odata.etag"))
+IGNORED = frozenset(("originalStartTimeZone", "originalEndTimeZone", "responseStatus", "iCalUId", "@odata.type", "@odata.etag"))
 
 
 class _Part(msgspec.Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -52,10 +53,18 @@ class ResponseStatus(_Part):
     time: str | None = NO_TIME
 
 
+class TimeSlot(_Part):
+    start: DateTimeTimeZone
+    end: DateTimeTimeZone
+
+
 class Attendee(_Part):
+    """With their answer, which at Outlook only they themselves can give."""
+
     email_address: EmailAddress
     type: Literal["required", "optional", "resource"] = "required"
     status: ResponseStatus | None = None
+    proposed_new_time: TimeSlot | None = None
 
 
 class Location(_Part):
@@ -176,12 +185,14 @@ def place(name: str) -> dict[str, Any]:
     return {"location": shown, "locations": [shown]}
 
 
-def online_meeting(wanted: bool) -> dict[str, Any]:
-    link = f"https://teams.microsoft.com/l/meetup-join/19%3ameeting_{uuid.uuid4().hex}%40thread.v2/0"
+def online_meeting(wanted: bool, link: str = "") -> dict[str, Any]:
+    """With a link of its own if none is given, and numbers to call."""
+    link = link or f"https://teams.microsoft.com/l/meetup-join/19%3ameeting_{uuid.uuid4().hex}%40thread.v2/0"
+    joining = {"joinUrl": link, "conferenceId": f"{crc32(link.encode()):010}", "tollNumber": "+41 44 000 00 00"}
     return {
         "isOnlineMeeting": wanted,
         "onlineMeetingProvider": "teamsForBusiness" if wanted else "unknown",
-        "onlineMeeting": {"joinUrl": link} if wanted else None,
+        "onlineMeeting": joining if wanted else None,
         "onlineMeetingUrl": None,
     }
 
@@ -236,9 +247,11 @@ def _location(location: Location) -> dict[str, Any]:
 def _attendee(attendee: Attendee) -> dict[str, Any]:
     status = attendee.status or ResponseStatus()
     address = attendee.email_address
+    proposed = {"proposedNewTime": msgspec.to_builtins(attendee.proposed_new_time)} if attendee.proposed_new_time else {}
     return {
         "type": attendee.type,
         "status": {"response": status.response, "time": status.time or NO_TIME},
+        **proposed,
         "emailAddress": {"name": address.name or address.address or "", "address": address.address or ""},
     }
 
