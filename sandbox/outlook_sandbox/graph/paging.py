@@ -42,10 +42,9 @@ def page(call: Call, listed: Sequence[Listed], write: Callable[[Listed], dict[st
 
 def select(call: Call, shown: dict[str, Any], unshown: Collection[str] = ()) -> dict[str, Any]:
     """Only the wished properties, the id and the annotations; `unshown` are properties that exist but are not given here."""
-    wished = call.query.get("$select")
-    if not wished:
+    names = {name.strip() for name in call.query.get("$select", "").split(",") if name.strip()}
+    if not names:
         return shown
-    names = {name.strip() for name in wished.split(",") if name.strip()}
     unknown = sorted(names - shown.keys() - set(unshown))
     if unknown:
         raise GraphError(400, "RequestBroker--ParseUri", f"Could not find a property named '{unknown[0]}'.")

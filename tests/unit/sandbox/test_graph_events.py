@@ -1,13 +1,16 @@
 """Events of the sandbox's Graph: who may, what is refused, what a write does."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from outlook_sandbox.database import Database
-from tests.unit.sandbox.graph_client import IMMUTABLE, Graph, event, sandbox_graph, weekly
+from outlook_sandbox.faults import DeletedAnswers
+from outlook_sandbox.graph.fields import read_event
+from outlook_sandbox.graph.writing import create_event
+from tests.unit.sandbox.graph_client import IMMUTABLE, Graph, endpoint, event, sandbox_graph, weekly
 
 
 @pytest.fixture
@@ -353,3 +356,53 @@ async def test_the_seed_is_a_practices_two_weeks(graph: Graph) -> None:
     assert used <= {category.name for category in mailbox.categories.values()}
     await graph.client.post("/sandbox/v1/reset")
     assert [account.username for account in graph.sandbox.accounts.all()] == [account.username for account in seeded]
+
+
+async def test_a_deleted_event_may_still_answer_by_its_immutable_id(graph: Graph) -> None:
+    made = await graph.create()
+    immutable = (await graph.get(f"/me/events/{made['id']}", headers=IMMUTABLE))["id"]
+    await graph.ask("DELETE", f"/me/events/{made['id']}")
+    fault = graph.sandbox.faults.add(DeletedAnswers(account=graph.account.id))
+    assert (await graph.get(f"/me/events/{immutable}", headers=IMMUTABLE))["subject"] == "Massage"
+    for method, path in (
+        ("GET", f"/me/events/{made['id']}"),
+        ("GET", f"/me/calendars/{graph.calendar}/events/{immutable}"),
+        ("PATCH", f"/me/events/{immutable}"),
+        ("DELETE", f"/me/events/{immutable}"),
+    ):
+        assert (await graph.ask(method, path, {"subject": "x"} if method == "PATCH" else None)).status_code == 404
+    assert await graph.view("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z") == []
+    graph.sandbox.faults.remove(fault.id)
+    assert (await graph.ask("GET", f"/me/events/{immutable}")).status_code == 404
+
+
+async def test_only_the_last_deleted_events_are_remembered(graph: Graph) -> None:
+    calendar = graph.mailbox.calendars[graph.calendar]
+    made = [create_event(graph.mailbox, calendar, read_event(event()), graph.sandbox.clock.now()) for _ in range(1001)]
+    for one in made:
+        graph.mailbox.remove(one)
+    assert [graph.mailbox.deleted(one.id) is not None for one in (made[0], made[1], made[-1])] == [False, True, True]
+
+
+async def test_a_shared_calendar_that_is_removed_only_leaves_the_list(graph: Graph) -> None:
+    shared = graph.mailbox.add_shared_calendar("Holidays", ("Sabine", "sabine@practice.example"))
+    held = create_event(graph.mailbox, shared, read_event(event(transactionId="t")), graph.sandbox.clock.now())
+    async with endpoint() as there:
+        expires = (graph.sandbox.clock.now() + timedelta(days=1)).isoformat()
+        body = {"changeType": "deleted", "notificationUrl": there.url, "resource": "/me/events", "expirationDateTime": expires}
+        assert (await graph.ask("POST", "/subscriptions", body)).status_code == 201
+        assert (await graph.ask("DELETE", f"/me/calendars/{shared.id}")).status_code == 204
+        own = await graph.create()
+        await graph.ask("DELETE", f"/me/events/{own['id']}")
+        await there.until(lambda: bool(there.notifications))
+        assert [told["resourceData"]["id"] for told in there.notifications] == [own["id"]]
+    assert shared.id not in {found["id"] for found in (await graph.get("/me/calendars"))["value"]}
+    assert (await graph.ask("GET", f"/me/events/{held.id}")).status_code == 404
+    assert graph.mailbox.made_by("t") is None
+
+
+async def test_cancelled_occurrences_are_given_only_to_who_selects_them(graph: Graph) -> None:
+    series = await graph.create(recurrence=weekly("2026-11-24"))
+    shown = await graph.get(f"/me/events/{series['id']}?$select=cancelledOccurrences")
+    assert shown["cancelledOccurrences"] == []
+    assert "cancelledOccurrences" not in await graph.get(f"/me/events/{series['id']}")
