@@ -107,7 +107,8 @@ class Delivery:
         """Every address that was posted to lately or has something waiting."""
         now = self._clock.now()
         waiting = Counter(notification.address for notification in self._waiting.values())
-        return [endpoint.shown(now, waiting[address]) for address, endpoint in sorted(self._endpoints.items())]
+        held = Counter(notification.address for group in self._held.values() for notification in group)
+        return [endpoint.shown(now, waiting[name], held[name]) for name, endpoint in sorted(self._endpoints.items())]
 
     def start(self) -> None:
         """Take up what waited when the sandbox last stopped."""
@@ -247,6 +248,8 @@ class Delivery:
                 answer = None
             except (httpx2.HTTPError, httpx2.InvalidURL):
                 return False
+            finally:
+                endpoint.posts += 1
             endpoint.note(self._clock.now(), max(loop.time() - began, 0 if answer else patience))
         return answer is not None and 200 <= answer.status < 300
 

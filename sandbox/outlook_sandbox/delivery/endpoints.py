@@ -32,15 +32,18 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class EndpointShown:
-    """`until` is when a state other than normal is looked at again. The counts are those of the last ten minutes."""
+    """`until` is when a state other than normal is looked at again. `posts` have ended since the sandbox started; the
+    responses are those of the last ten minutes; `held` are those of `waiting` that wait for a fresh token."""
 
     address: str
     state: State
     until: datetime | None
+    posts: int
     responses: int
     slow: int
     late: int
     waiting: int
+    held: int
 
 
 class Endpoint:
@@ -48,6 +51,7 @@ class Endpoint:
 
     def __init__(self, address: str, patience: Patience) -> None:
         self.address = address
+        self.posts = 0
         self.lost: set[str] = set()
         self.slots = asyncio.Semaphore(POSTS_AT_ONCE)
         self._patience = patience
@@ -90,9 +94,10 @@ class Endpoint:
         elif state == "normal" or (state == "slow" and self._judged() == "drop"):
             self._enter(self._judged(), now)
 
-    def shown(self, now: datetime, waiting: int) -> EndpointShown:
+    def shown(self, now: datetime, waiting: int, held: int) -> EndpointShown:
         state = self.state(now)
-        return EndpointShown(self.address, state, self._until, len(self._responses), self._slow, self._late, waiting)
+        counts = (self.posts, len(self._responses), self._slow, self._late, waiting, held)
+        return EndpointShown(self.address, state, self._until, *counts)
 
     def forgettable(self, now: datetime) -> bool:
         return self.state(now) == "normal" and not self.lost and not self._responses

@@ -11,11 +11,13 @@ from outlook_sandbox.graph.errors import GraphError
 from outlook_sandbox.graph.mailbox import Change, Mailboxes
 from outlook_sandbox.graph.occurrences import occurrence, whole
 from outlook_sandbox.graph.prefer import Preferences
+from outlook_sandbox.graph.properties import EVENT
 from outlook_sandbox.graph.render import event_json
 from outlook_sandbox.graph.resources import read_resource
 from outlook_sandbox.graph.subscriptions import Subscription
 from outlook_sandbox.identity.tokens import Tokens
 
+KNOWN = frozenset(name.casefold() for name in EVENT.properties)
 NEVER_SELECTED = frozenset(("body", "uniquebody"))
 
 
@@ -73,6 +75,8 @@ def check(subscription: Subscription) -> None:
         raise _refused("The resource needs a '$select' with 'includeResourceData'.")
     if wished & NEVER_SELECTED:
         raise _refused("The properties 'body' and 'uniqueBody' can't be selected with 'includeResourceData'.")
+    if unknown := sorted(wished - KNOWN):
+        raise _refused(f"Could not find a property named '{unknown[0]}' on type 'microsoft.graph.event'.")
 
 
 def _refused(message: str) -> GraphError:

@@ -233,7 +233,7 @@ def _ask_exchange(call: Call, wanted: Subscription) -> None:
     if calendar is None and wanted.calendar:
         reason = "The specified object was not found in the store., The process failed to get the correct properties."
         raise _extension(400, "BadRequest", reason)
-    if calendar is not None and calendar.owner_address != call.mailbox.account.username:
+    if calendar is not None and not call.mailbox.owns(calendar):
         raise _extension(403, "Forbidden", "Forbidden")
     _cap(call, wanted, "Create")
 
