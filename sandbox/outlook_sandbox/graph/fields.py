@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from zlib import crc32
 
@@ -145,8 +146,9 @@ def content(body: EventBody) -> dict[str, Any]:
     return fields
 
 
+@lru_cache(maxsize=1024)
 def blank(organizer_name: str, organizer_address: str, is_organizer: bool = True) -> dict[str, Any]:
-    """The content of an event about which nothing was said."""
+    """The content of an event about which nothing was said; whoever asks gets the same one, and must not change it."""
     return {
         "subject": "",
         **body_fields(None),
