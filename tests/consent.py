@@ -16,7 +16,7 @@ async def give_consent(authorize_url: str, username: str, answer: Literal["accep
     Raises LookupError when the picker doesn't offer that account, AssertionError when a page is not the expected one.
     """
     async with httpx2.AsyncClient(timeout=20) as browser:
-        picker = await browser.get(authorize_url)
+        picker = await browser.get(httpx2.URL(authorize_url).copy_merge_params({"find": username}))
         assert picker.status_code == 200, f"{picker.status_code} instead of the picker: {picker.text[:500]}"
         if answer == "cancel":  # both pages have the button
             return _way_back(await browser.post(authorize_url, data={"answer": answer}))

@@ -143,7 +143,8 @@ async def _trouble(request: Request, account: str | None) -> Response | None:
 
 def _check_faults(sandbox: Sandbox, account: str | None, tenant: str, form: Mapping[str, str]) -> None:
     """Raises Refused if a fault strikes this request."""
-    fault = sandbox.faults.strike(TokenError, account, form.get("client_id"), grant=form.get("grant_type"))
+    grant = form.get("grant_type")
+    fault = sandbox.faults.strike(TokenError, account, form.get("client_id"), fits=lambda fault: fault.grant in (None, grant))
     if fault is None:
         return
     owner, app = sandbox.accounts.get(account or ""), sandbox.apps.get(form.get("client_id", ""))

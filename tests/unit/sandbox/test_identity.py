@@ -2,126 +2,71 @@
 
 import base64
 import contextlib
-import hashlib
 import html
 import json
 import re
-import socket
-import ssl
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx2
 import jwt
 import msal
+import msgspec
 import pytest
-import trustme
-import uvicorn
-from fastapi import FastAPI
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
-from outlook_sandbox.accounts import PERSONAL_TENANT, Account, Accounts
-from outlook_sandbox.clock import Clock
+from outlook_sandbox.accounts import PERSONAL_TENANT, Account, new_account
+from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database
-from outlook_sandbox.faults import Faults
-from outlook_sandbox.identity.apps import Apps
-from outlook_sandbox.identity.routes import router
-from outlook_sandbox.identity.tenants import Tenants
-from outlook_sandbox.identity.tokens import Tokens
+from outlook_sandbox.identity.apps import App, Secret, new_app
+from outlook_sandbox.identity.tenants import Tenant
 from outlook_sandbox.settings import Settings
+from outlook_sandbox.state import Sandbox
+from tests.unit.sandbox.identity_client import (
+    APP,
+    PERSONAL,
+    RETURN,
+    SCOPES,
+    VERIFIER,
+    WORK,
+    WORK_TENANT,
+    Listener,
+    Microsoft,
+    MsalHttp,
+    address,
+    answer_of,
+    listening,
+    microsoft,
+    small_sandbox,
+)
 
-WORK_TENANT = "6e0b2c1e-94a7-4f53-8a25-60f9d2ac4b11"
-PERSONAL = Account("00000000-0000-0000-66f3-3332eca7ea81", PERSONAL_TENANT, "lena@outlook.example", "Lena", "personal")
-WORK = Account("0d7c1c7f-3f0e-4b6a-8a59-3a6f1d2e9c55", WORK_TENANT, "miriam@praxis.example", "Miriam", "work")
-RETURN = "http://localhost:8400/connect/microsoft/return"
-SCOPES = "openid profile offline_access User.Read Calendars.ReadWrite MailboxSettings.ReadWrite"
-VERIFIER = "a-verifier-that-is-long-enough-for-the-rule-of-43"
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-
-
-@dataclass
-class IdentitySandbox:
-    """As much of the sandbox as the identity platform needs."""
-
-    settings: Settings
-    clock: Clock
-    faults: Faults
-    database: Database
-    accounts: Accounts
-    tenants: Tenants
-    apps: Apps
-    tokens: Tokens
-
-
-def make_sandbox(path: Path | None = None, https_port: int = 8411) -> IdentitySandbox:
-    database, clock = Database(path), Clock()
-    accounts = Accounts(database)
-    accounts.add(PERSONAL)
-    accounts.add(WORK)
-    settings = Settings(https_port=https_port)
-    tenants, apps = Tenants(database, accounts), Apps(database, settings)
-    return IdentitySandbox(settings, clock, Faults(database), database, accounts, tenants, apps, Tokens(database, clock))
-
-
-def make_app(sandbox: IdentitySandbox) -> FastAPI:
-    app = FastAPI()
-    app.state.sandbox = sandbox
-    app.include_router(router)
-    return app
+HTTPS = "https://localhost:8411"
+WANTED = ["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"]
 
 
 @pytest.fixture
-def sandbox() -> IdentitySandbox:
-    return make_sandbox()
+async def door() -> AsyncIterator[Microsoft]:
+    async with microsoft() as made:
+        yield made
 
 
 @pytest.fixture
-async def browser(sandbox: IdentitySandbox) -> Any:
-    transport = httpx2.ASGITransport(app=make_app(sandbox))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:8410") as client:
-        yield client
+def browser(door: Microsoft) -> httpx2.AsyncClient:
+    return door.http
 
 
-def address(tenant: str = "common", /, **changes: str | None) -> str:
-    params = {
-        "client_id": Settings().client_id,
-        "redirect_uri": RETURN,
-        "response_type": "code",
-        "scope": SCOPES,
-        "state": "s t&1",
-        "nonce": "n-1",
-        "code_challenge": CHALLENGE,
-        "code_challenge_method": "S256",
-        **changes,
-    }
-    return f"/{tenant}/oauth2/v2.0/authorize?" + urlencode({k: v for k, v in params.items() if v is not None})
-
-
-def answer_of(response: httpx2.Response) -> dict[str, str]:
-    assert response.status_code == 302, response.text
-    assert response.headers["location"].startswith(RETURN)
-    return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
-
-
-async def accept(browser: httpx2.AsyncClient, account: Account, tenant: str = "common", **changes: str | None) -> str:
-    response = await browser.post(address(tenant, **changes), data={"account": account.id, "answer": "accept"})
-    return answer_of(response)["code"]
-
-
-async def ask_token(browser: httpx2.AsyncClient, tenant: str = "common", without: str = "", **changes: str) -> httpx2.Response:
-    form = {
-        "client_id": Settings().client_id,
-        "client_secret": "sandbox-app-secret",
-        "grant_type": "authorization_code",
-        "redirect_uri": RETURN,
-        "code_verifier": VERIFIER,
-    } | changes
-    form.pop(without, None)
-    return await browser.post(f"/{tenant}/oauth2/v2.0/token", data=form)
+@pytest.fixture
+def sandbox(door: Microsoft) -> Sandbox:
+    return door.sandbox
 
 
 async def test_metadata_names_http_for_the_browser_and_https_for_the_app(browser: httpx2.AsyncClient) -> None:
@@ -193,8 +138,8 @@ async def test_accept_goes_back_with_a_code_and_the_state(browser: httpx2.AsyncC
     assert answer["state"] == "s t&1"
 
 
-async def test_consent_is_asked_once_unless_more_is_wanted_or_the_app_insists(browser: httpx2.AsyncClient) -> None:
-    await accept(browser, WORK, scope="openid User.Read")
+async def test_consent_is_asked_once_unless_more_is_wanted_or_the_app_insists(door: Microsoft, browser: httpx2.AsyncClient) -> None:
+    await door.code(WORK, scope="openid User.Read")
     chosen = {"account": WORK.id}
     assert "code" in answer_of(await browser.post(address(scope="User.Read"), data=chosen))
     for asked_again in [address(scope="User.Read Calendars.Read"), address(scope="User.Read", prompt="consent")]:
@@ -203,12 +148,12 @@ async def test_consent_is_asked_once_unless_more_is_wanted_or_the_app_insists(br
     assert "Permissions requested" in other.text
 
 
-async def test_prompt_none_needs_a_signed_in_account_and_its_consent(browser: httpx2.AsyncClient) -> None:
+async def test_prompt_none_needs_a_signed_in_account_and_its_consent(door: Microsoft, browser: httpx2.AsyncClient) -> None:
     silent = address(prompt="none")
     assert answer_of(await browser.get(silent))["error"] == "login_required"
-    await accept(browser, WORK, scope="User.Read")
+    await door.code(WORK, scope="User.Read")
     assert answer_of(await browser.get(silent))["error"] == "interaction_required"
-    await accept(browser, WORK)
+    await door.code(WORK)
     assert "code" in answer_of(await browser.get(silent))
 
 
@@ -267,8 +212,8 @@ async def test_form_post_and_fragment_carry_the_same_answer(browser: httpx2.Asyn
     assert "form-action 'self' http://localhost:8400;" in form.headers["content-security-policy"]
 
 
-async def test_a_code_becomes_tokens(browser: httpx2.AsyncClient, sandbox: IdentitySandbox) -> None:
-    response = await ask_token(browser, code=await accept(browser, WORK), scope=SCOPES, client_info="1")
+async def test_a_code_becomes_tokens(door: Microsoft, sandbox: Sandbox) -> None:
+    response = await door.ask_token(code=await door.code(WORK), scope=SCOPES, client_info="1")
     body = response.json()
     assert (response.status_code, body["token_type"], body["expires_in"]) == (200, "Bearer", 3599)
     assert body["scope"] == "Calendars.ReadWrite MailboxSettings.ReadWrite User.Read openid profile"
@@ -282,8 +227,8 @@ async def test_a_code_becomes_tokens(browser: httpx2.AsyncClient, sandbox: Ident
 
 
 @pytest.mark.parametrize("account", [PERSONAL, WORK])
-async def test_the_id_token_is_signed_with_a_published_key(browser: httpx2.AsyncClient, account: Account) -> None:
-    body = (await ask_token(browser, code=await accept(browser, account))).json()
+async def test_the_id_token_is_signed_with_a_published_key(door: Microsoft, browser: httpx2.AsyncClient, account: Account) -> None:
+    body = (await door.ask_token(code=await door.code(account))).json()
     published = jwt.PyJWKSet.from_dict((await browser.get("/common/discovery/v2.0/keys")).json())
     key = published[jwt.get_unverified_header(body["id_token"])["kid"]]
     claims = jwt.decode(body["id_token"], key, algorithms=["RS256"], audience=Settings().client_id)
@@ -292,17 +237,17 @@ async def test_the_id_token_is_signed_with_a_published_key(browser: httpx2.Async
     assert (claims["preferred_username"], claims["nonce"], claims["ver"]) == (account.username, "n-1", "2.0")
 
 
-async def test_tokens_come_only_with_their_scopes(browser: httpx2.AsyncClient) -> None:
-    body = (await ask_token(browser, code=await accept(browser, WORK, scope="User.Read"))).json()
+async def test_tokens_come_only_with_their_scopes(door: Microsoft) -> None:
+    body = (await door.ask_token(code=await door.code(WORK, scope="User.Read"))).json()
     assert not body.keys() & {"id_token", "refresh_token"}
-    body = (await ask_token(browser, code=await accept(browser, WORK, scope="openid User.Read"))).json()
+    body = (await door.ask_token(code=await door.code(WORK, scope="openid User.Read"))).json()
     claims = jwt.decode(body["id_token"], options={"verify_signature": False})
     assert not claims.keys() & {"oid", "name", "preferred_username"}
 
 
-async def test_a_secret_may_come_in_a_basic_header(browser: httpx2.AsyncClient) -> None:
+async def test_a_secret_may_come_in_a_basic_header(door: Microsoft, browser: httpx2.AsyncClient) -> None:
     form = {"grant_type": "authorization_code", "redirect_uri": RETURN, "code_verifier": VERIFIER}
-    form["code"] = await accept(browser, WORK)
+    form["code"] = await door.code(WORK)
     credentials = httpx2.BasicAuth(Settings().client_id, "sandbox-app-secret")
     assert (await browser.post("/common/oauth2/v2.0/token", data=form, auth=credentials)).status_code == 200
 
@@ -326,9 +271,9 @@ async def test_a_secret_may_come_in_a_basic_header(browser: httpx2.AsyncClient) 
     ],
 )
 async def test_a_wrong_token_request_is_refused_in_microsofts_words(
-    browser: httpx2.AsyncClient, without: str, changes: dict[str, str], error: str, code: int
+    door: Microsoft, without: str, changes: dict[str, str], error: str, code: int
 ) -> None:
-    response = await ask_token(browser, without=without, **({"code": await accept(browser, WORK)} | changes))
+    response = await door.ask_token(without=without, **({"code": await door.code(WORK)} | changes))
     body = response.json()
     assert response.status_code == (401 if error == "invalid_client" else 400)
     assert (body["error"], body["error_codes"]) == (error, [code])
@@ -338,75 +283,73 @@ async def test_a_wrong_token_request_is_refused_in_microsofts_words(
     assert body.keys() >= {"timestamp", "trace_id", "correlation_id"}
 
 
-async def test_a_code_works_once(browser: httpx2.AsyncClient) -> None:
-    code = await accept(browser, WORK)
-    assert (await ask_token(browser, code=code)).status_code == 200
-    assert (await ask_token(browser, code=code)).json()["error_codes"] == [54005]
+async def test_a_code_works_once(door: Microsoft) -> None:
+    code = await door.code(WORK)
+    assert (await door.ask_token(code=code)).status_code == 200
+    assert (await door.ask_token(code=code)).json()["error_codes"] == [54005]
 
 
-async def test_a_code_ends_after_ten_minutes(browser: httpx2.AsyncClient, sandbox: IdentitySandbox) -> None:
-    code = await accept(browser, WORK)
+async def test_a_code_ends_after_ten_minutes(door: Microsoft, sandbox: Sandbox) -> None:
+    code = await door.code(WORK)
     sandbox.clock.advance(timedelta(minutes=10))
-    assert (await ask_token(browser, code=code)).json()["error_codes"] == [70008]
+    assert (await door.ask_token(code=code)).json()["error_codes"] == [70008]
 
 
-async def test_a_code_is_not_for_another_tenant(browser: httpx2.AsyncClient) -> None:
-    code = await accept(browser, WORK)
-    assert (await ask_token(browser, "consumers", code=code)).json()["error_codes"] == [700005]
+async def test_a_code_is_not_for_another_tenant(door: Microsoft) -> None:
+    code = await door.code(WORK)
+    assert (await door.ask_token("consumers", code=code)).json()["error_codes"] == [700005]
 
 
-async def test_refreshing_rotates_without_revoking(browser: httpx2.AsyncClient) -> None:
-    first = (await ask_token(browser, code=await accept(browser, WORK))).json()["refresh_token"]
+async def test_refreshing_rotates_without_revoking(door: Microsoft) -> None:
+    first = (await door.ask_token(code=await door.code(WORK))).json()["refresh_token"]
     for _ in range(2):
-        response = await ask_token(browser, grant_type="refresh_token", refresh_token=first)
+        response = await door.ask_token(grant_type="refresh_token", refresh_token=first)
         assert response.status_code == 200
         assert response.json()["refresh_token"] != first
 
 
-async def test_refreshing_may_ask_for_less_but_not_for_more(browser: httpx2.AsyncClient) -> None:
-    token = (await ask_token(browser, code=await accept(browser, WORK))).json()["refresh_token"]
-    less = await ask_token(browser, grant_type="refresh_token", refresh_token=token, scope="User.Read")
+async def test_refreshing_may_ask_for_less_but_not_for_more(door: Microsoft) -> None:
+    token = (await door.ask_token(code=await door.code(WORK))).json()["refresh_token"]
+    less = await door.ask_token(grant_type="refresh_token", refresh_token=token, scope="User.Read")
     assert less.json()["scope"] == "User.Read"
     assert less.json().keys() >= {"refresh_token"}
-    more = await ask_token(browser, grant_type="refresh_token", refresh_token=token, scope="Calendars.Read.Shared")
+    more = await door.ask_token(grant_type="refresh_token", refresh_token=token, scope="Calendars.Read.Shared")
     assert more.json()["error_codes"] == [70011]
 
 
-async def test_an_access_token_ends_after_its_hour(browser: httpx2.AsyncClient, sandbox: IdentitySandbox) -> None:
-    bearer = (await ask_token(browser, code=await accept(browser, WORK))).json()["access_token"]
+async def test_an_access_token_ends_after_its_hour(door: Microsoft, sandbox: Sandbox) -> None:
+    bearer = (await door.ask_token(code=await door.code(WORK))).json()["access_token"]
     sandbox.clock.advance(timedelta(seconds=3600))
     assert sandbox.tokens.read(bearer) is None
     assert sandbox.tokens.read("made-up") is None
 
 
-async def test_a_refresh_token_ends_after_ninety_idle_days(browser: httpx2.AsyncClient, sandbox: IdentitySandbox) -> None:
-    token = (await ask_token(browser, code=await accept(browser, WORK))).json()["refresh_token"]
+async def test_a_refresh_token_ends_after_ninety_idle_days(door: Microsoft, sandbox: Sandbox) -> None:
+    token = (await door.ask_token(code=await door.code(WORK))).json()["refresh_token"]
     sandbox.clock.advance(timedelta(days=91))
-    body = (await ask_token(browser, grant_type="refresh_token", refresh_token=token)).json()
+    body = (await door.ask_token(grant_type="refresh_token", refresh_token=token)).json()
     assert (body["error_codes"], body["suberror"]) == ([700082], "bad_token")
 
 
 @pytest.mark.parametrize(("account", "code"), [(WORK, 50173), (PERSONAL, 70000)])
-async def test_a_revoked_account_must_sign_in_again(
-    browser: httpx2.AsyncClient, sandbox: IdentitySandbox, account: Account, code: int
-) -> None:
-    body = (await ask_token(browser, code=await accept(browser, account))).json()
+async def test_a_revoked_account_must_sign_in_again(door: Microsoft, sandbox: Sandbox, account: Account, code: int) -> None:
+    body = (await door.ask_token(code=await door.code(account))).json()
     sandbox.tokens.revoke(account)
     assert sandbox.tokens.read(body["access_token"]) is not None
-    refused = await ask_token(browser, grant_type="refresh_token", refresh_token=body["refresh_token"])
+    refused = await door.ask_token(grant_type="refresh_token", refresh_token=body["refresh_token"])
     assert (refused.json()["error"], refused.json()["error_codes"]) == ("invalid_grant", [code])
     sandbox.tokens.revoke(account, at_once=True)
     assert sandbox.tokens.read(body["access_token"]) is None
 
 
 async def test_tokens_consents_and_the_key_survive_a_restart(tmp_path: Path) -> None:
-    before = make_sandbox(tmp_path / "sandbox.db")
+    before = small_sandbox(path=tmp_path / "sandbox.db")
     granted = frozenset({"openid", "offline_access"})
     issued = before.tokens.issue(WORK.id, "app", granted)
     before.tokens.consents.add(WORK.id, "app", granted)
     kid = before.tokens.key.kid
     before.database.close()
-    after = make_sandbox(tmp_path / "sandbox.db")
+    after = small_sandbox(path=tmp_path / "sandbox.db")
     token = after.tokens.read(issued.access_token)
     assert token is not None
     assert token.scopes == granted
@@ -416,61 +359,252 @@ async def test_tokens_consents_and_the_key_survive_a_restart(tmp_path: Path) -> 
     after.database.close()
 
 
+async def test_metadata_of_a_domain_leads_to_its_tenant(browser: httpx2.AsyncClient) -> None:
+    body = (await browser.get("/Praxis.example/v2.0/.well-known/openid-configuration")).json()
+    assert body["issuer"] == f"https://localhost:8411/{WORK_TENANT}/v2.0"
+    assert body["token_endpoint"] == f"https://localhost:8411/{WORK_TENANT}/oauth2/v2.0/token"
+    keys = (await browser.get("/praxis.example/discovery/v2.0/keys")).json()["keys"]
+    assert [key["issuer"] for key in keys] == [body["issuer"]]
+
+
+async def test_userinfo_says_who_a_token_belongs_to(door: Microsoft, browser: httpx2.AsyncClient) -> None:
+    address = (await browser.get("/common/v2.0/.well-known/openid-configuration")).json()["userinfo_endpoint"]
+    tokens = await door.sign_in(WORK, scope="openid profile email User.Read")
+    who = (await browser.get(address, headers={"Authorization": f"Bearer {tokens['access_token']}"})).json()
+    subject = jwt.decode(tokens["id_token"], options={"verify_signature": False})["sub"]
+    assert who == {"sub": subject, "name": "Miriam", "given_name": "", "family_name": "Miriam", "email": WORK.username}
+    assert (await browser.get(address, headers={"Authorization": "Bearer made-up"})).status_code == 401
+
+
+async def test_the_picker_of_thousands_shows_twenty_and_finds_the_others(door: Microsoft, sandbox: Sandbox) -> None:
+    for number in range(2000):
+        sandbox.accounts.add(new_account("work", f"p{number:04}@big.example", f"Person {number:04}", WORK_TENANT))
+    page = (await door.http.get(address())).text
+    assert len(re.findall(r'class="account"', page)) == 20
+    assert "and 1982 more" in page
+    assert f'<input type="hidden" name="redirect_uri" value="{RETURN}">' in page
+    found = (await door.http.get(address(find="person 1234"))).text
+    assert re.findall(r"<b>(.+?)</b>", found) == ["Person 1234"]
+    assert 'name="find" value="person 1234"' in found
+    assert "Nobody is called so" in (await door.http.get(address(find="nobody at all"))).text
+    hinted = (await door.http.get(address(login_hint="p1999@big.example"))).text
+    assert re.findall(r"<b>(.+?)</b>", hinted)[0] == "Person 1999"
+
+
+async def test_who_signed_in_last_comes_first(door: Microsoft) -> None:
+    names = []
+    for account in (WORK, PERSONAL):
+        await door.code(account)
+        names.append(re.findall(r"<b>(.+?)</b>", (await door.http.get(address())).text)[0])
+    assert names == [WORK.name, PERSONAL.name]
+
+
+@pytest.mark.parametrize(
+    ("hint", "names"),
+    [
+        ("consumers", {PERSONAL.name}),
+        ("organizations", {WORK.name}),
+        ("praxis.example", {WORK.name}),
+        ("unknown.example", {WORK.name, PERSONAL.name}),
+    ],
+)
+async def test_a_domain_hint_narrows_the_picker(browser: httpx2.AsyncClient, hint: str, names: set[str]) -> None:
+    assert set(re.findall(r"<b>(.+?)</b>", (await browser.get(address(domain_hint=hint))).text)) == names
+
+
+async def test_an_app_has_redirects_and_consents_of_its_own(door: Microsoft, sandbox: Sandbox) -> None:
+    other = "http://localhost:9000/back"
+    app = sandbox.apps.put(new_app("Other", redirect_uris=[other], secrets=[{"value": "a"}, {"value": "b"}]))
+    await door.code(WORK)
+    mine = {"client_id": app.id, "redirect_uri": other}
+    assert "Permissions requested" in (await door.pick(WORK, **mine)).text
+    assert "AADSTS50011" in (await door.pick(WORK, client_id=app.id)).text
+    accepted = await door.pick(WORK, "accept", **mine)
+    code = dict(parse_qsl(urlsplit(accepted.headers["location"]).query))["code"]
+    assert (await door.ask_token(code=code, client_secret="c", **mine)).json()["error_codes"] == [7000215]
+    assert (await door.ask_token(code=code)).json()["error_codes"] == [70000], "another app's code, which is used up now"
+    again = await door.pick(WORK, "accept", **mine)
+    code = dict(parse_qsl(urlsplit(again.headers["location"]).query))["code"]
+    tokens = (await door.ask_token(code=code, client_secret="b", **mine)).json()
+    assert (await door.refresh(tokens["refresh_token"])).json()["error_codes"] == [70000]
+    ids = [jwt.decode(one["id_token"], options={"verify_signature": False})["sub"] for one in (tokens, await door.sign_in(WORK))]
+    assert len(set(ids)) == 2
+
+
+async def test_a_public_client_has_no_secret_and_sends_none(door: Microsoft, sandbox: Sandbox) -> None:
+    app = sandbox.apps.put(new_app("On a phone", redirect_uris=[RETURN], public=True))
+    code = await door.code(WORK, client_id=app.id)
+    assert (await door.ask_token(code=code, client_id=app.id)).json()["error_codes"] == [700025]
+    assert (await door.ask_token(code=code, client_id=app.id, without="client_secret")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("audience", "tenant", "number"),
+    [
+        ("AzureADMyOrg", "common", 50194),
+        ("AzureADMyOrg", "organizations", 50194),
+        ("AzureADMyOrg", "consumers", 9002332),
+        ("AzureADMyOrg", "elsewhere.example", 700016),
+        ("AzureADMultipleOrgs", "consumers", 9002332),
+        ("PersonalMicrosoftAccount", "common", 9002331),
+    ],
+)
+async def test_an_app_is_for_its_audience_only(door: Microsoft, sandbox: Sandbox, audience: str, tenant: str, number: int) -> None:
+    sandbox.accounts.add(new_account("work", "eva@elsewhere.example", "Eva"))
+    known = {"redirect_uris": [RETURN], "secrets": [{"value": "a"}], "sign_in_audience": audience, "tenant": WORK_TENANT}
+    app = sandbox.apps.put(new_app("Ours", **known))
+    page = await door.http.get(address(tenant, client_id=app.id))
+    assert (page.status_code, f"AADSTS{number}" in page.text) == (400, True)
+    refused = await door.ask_token(tenant, code="x", client_id=app.id, client_secret="a")
+    assert refused.json()["error_codes"] == [number]
+
+
+async def test_an_app_of_organizations_offers_and_takes_work_accounts_only(door: Microsoft, sandbox: Sandbox) -> None:
+    app = sandbox.apps.put(new_app("Ours", redirect_uris=[RETURN], sign_in_audience="AzureADMultipleOrgs"))
+    assert re.findall(r"<b>(.+?)</b>", (await door.http.get(address(client_id=app.id))).text) == [WORK.name]
+    assert "AADSTS50020" in (await door.pick(PERSONAL, client_id=app.id)).text
+    assert "Permissions requested" in (await door.pick(WORK, client_id=app.id)).text
+
+
+async def test_a_disabled_app_is_refused(door: Microsoft, sandbox: Sandbox) -> None:
+    app = sandbox.apps.put(new_app("Off", redirect_uris=[RETURN], disabled=True))
+    assert "AADSTS7000112" in (await door.pick(WORK, client_id=app.id)).text
+
+
+async def test_the_settings_app_can_be_changed_and_comes_back(door: Microsoft, sandbox: Sandbox) -> None:
+    [own] = sandbox.apps.all()
+    sandbox.apps.put(msgspec.structs.replace(own, secrets=(Secret("another"),)))
+    code = await door.code(WORK)
+    assert (await door.ask_token(code=code)).json()["error_codes"] == [7000215]
+    assert sandbox.apps.remove(own.id)
+    assert (await door.ask_token(code=code)).status_code == 200
+
+
+async def test_a_reset_leaves_the_settings_app_and_the_seeded_tenants(door: Microsoft, sandbox: Sandbox) -> None:
+    app = sandbox.apps.put(new_app("Other"))
+    sandbox.tenants.put(Tenant(WORK_TENANT, "praxis.example", "forbidden"))
+    assert (await door.http.post("/sandbox/v1/reset")).status_code == 204
+    assert sandbox.apps.get(app.id) is None
+    assert sandbox.tenants.get(WORK_TENANT) is None
+    assert {tenant.user_consent for tenant in sandbox.tenants.all()} == {"allowed", "forbidden"}
+
+
+async def test_apps_and_tenants_survive_a_restart(tmp_path: Path) -> None:
+    before = make_sandbox(Settings(), Database(tmp_path / "sandbox.db"))
+    until = before.clock.now() + timedelta(days=1)
+    app = before.apps.put(new_app("Other", secrets=[Secret("a", until)], redirect_uris=[RETURN]))
+    tenant = before.tenants.put(Tenant(WORK_TENANT, "praxis.example", "by-request"))
+    before.database.close()
+    after = make_sandbox(Settings(), Database(tmp_path / "sandbox.db"))
+    assert after.apps.get(app.id) == app
+    assert after.tenants.get(WORK_TENANT) == tenant
+    assert [one.id for one in after.accounts.all() if one.admin] == [one.id for one in before.accounts.all() if one.admin]
+    after.database.close()
+
+
 @dataclass
-class Listener:
-    base: str
-    ca: Path
+class Certificate:
+    """A self-signed certificate and its key, as an app holds them."""
+
+    key: str
+    pem: str
+
+    def assertion(self, app: str, header: str = "x5t#S256", **changes: Any) -> str:
+        certificate = x509.load_pem_x509_certificate(self.pem.encode())
+        method = hashes.SHA256() if header == "x5t#S256" else hashes.SHA1()  # noqa: S303 - as x5t is
+        thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(method)).rstrip(b"=").decode()
+        now = int(time.time())
+        claims = {"aud": f"{HTTPS}/common/oauth2/v2.0/token", "iss": app, "sub": app, "jti": "1", "exp": now + 600} | changes
+        algorithm = "PS256" if header == "x5t#S256" else "RS256"
+        return jwt.encode(claims, self.key, algorithm, {header: thumbprint} if header else {})
+
+
+@pytest.fixture(scope="module")
+def certificate() -> Certificate:
+    return make_certificate()
+
+
+def make_certificate(ends: timedelta = timedelta(days=30)) -> Certificate:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An app")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + ends)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Certificate(encoded.decode(), pem.decode())
+
+
+def with_certificate(sandbox: Sandbox, certificate: Certificate) -> App:
+    return sandbox.apps.put(new_app("With a certificate", redirect_uris=[RETURN], certificates=[certificate.pem]))
+
+
+async def prove(door: Microsoft, app: App, assertion: str, **changes: str) -> httpx2.Response:
+    proof = {"client_assertion": assertion, "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
+    code = await door.code(WORK, client_id=app.id)
+    return await door.ask_token(without="client_secret", **({"code": code, "client_id": app.id} | proof | changes))
+
+
+@pytest.mark.parametrize("header", ["x5t#S256", "x5t"])
+async def test_an_app_may_prove_itself_with_its_certificate(
+    door: Microsoft, sandbox: Sandbox, certificate: Certificate, header: str
+) -> None:
+    app = with_certificate(sandbox, certificate)
+    assertion = certificate.assertion(app.id, header)
+    for _ in range(2):
+        assert (await prove(door, app, assertion)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({"aud": "https://elsewhere.example/token"}, 700023),
+        ({"exp": 1_700_000_000}, 700024),
+        ({"nbf": 4_000_000_000}, 700024),
+        ({"iss": "someone-else"}, 700021),
+        ({"sub": "someone-else"}, 700021),
+        ({"header": ""}, 50027),
+    ],
+)
+async def test_an_assertion_that_is_wrong_is_refused(
+    door: Microsoft, sandbox: Sandbox, certificate: Certificate, changes: dict[str, Any], number: int
+) -> None:
+    app = with_certificate(sandbox, certificate)
+    refused = await prove(door, app, certificate.assertion(app.id, **changes))
+    assert (refused.status_code, refused.json()["error"], refused.json()["error_codes"]) == (401, "invalid_client", [number])
+
+
+async def test_an_assertion_needs_a_registered_key_a_good_signature_and_its_type(
+    door: Microsoft, sandbox: Sandbox, certificate: Certificate
+) -> None:
+    app, stranger = with_certificate(sandbox, certificate), make_certificate()
+    unknown = await prove(door, app, stranger.assertion(app.id))
+    forged = await prove(door, app, Certificate(stranger.key, certificate.pem).assertion(app.id))
+    assert [answer.json()["error_codes"] for answer in (unknown, forged)] == [[700027], [700027]]
+    assert "The key was not found" in unknown.json()["error_description"]
+    untyped = await prove(door, app, certificate.assertion(app.id), client_assertion_type="secret")
+    assert untyped.json()["error_codes"] == [900144]
+    assert (await prove(door, app, "no.jwt.at-all")).json()["error_codes"] == [50027]
+    assert (await door.ask_token(code="x", client_id=app.id)).json()["error_codes"] == [7000215]
+
+
+async def test_a_certificate_expires_by_the_sandboxs_clock(door: Microsoft, sandbox: Sandbox, certificate: Certificate) -> None:
+    app = with_certificate(sandbox, certificate)
+    sandbox.clock.advance(timedelta(days=31))
+    assert "The key used is expired" in (await prove(door, app, certificate.assertion(app.id))).json()["error_description"]
 
 
 @pytest.fixture
 def listener(tmp_path: Path) -> Iterator[Listener]:
-    """The identity platform behind TLS on a free port, with a certificate of its own authority."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        door.listen()  # so that a client that is faster than the server's thread waits for it
-        port = door.getsockname()[1]
-        authority = trustme.CA()
-        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        app = make_app(make_sandbox(https_port=port))
-        config = uvicorn.Config(app, ssl_certfile=tmp_path / "server.pem", log_level="error", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
-        thread.start()
-        yield Listener(f"https://localhost:{port}", tmp_path / "ca.pem")
-        server.should_exit = True
-        thread.join(10)
-
-
-class MsalHttp:
-    """MSAL's view of an HTTP client, over httpx2 and the sandbox's certificate authority."""
-
-    def __init__(self, client: httpx2.Client) -> None:
-        self._client = client
-
-    def get(self, url: str, params: Any = None, headers: Any = None, **_: Any) -> httpx2.Response:
-        return self._client.get(url, params=params, headers=headers)
-
-    def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> httpx2.Response:
-        return self._client.post(url, params=params, data=data, headers=headers)
-
-    def close(self) -> None:
-        self._client.close()
+    with listening(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.filterwarnings("ignore:.*response_mode.*")
 @pytest.mark.parametrize("account", [PERSONAL, WORK])
 def test_msal_signs_in_and_refreshes(listener: Listener, account: Account) -> None:
-    with contextlib.closing(httpx2.Client(verify=ssl.create_default_context(cafile=str(listener.ca)))) as client:
-        app = msal.ConfidentialClientApplication(
-            Settings().client_id,
-            client_credential="sandbox-app-secret",
-            authority=f"{listener.base}/common",
-            instance_discovery=False,
-            http_client=MsalHttp(client),
-        )
-        wanted = ["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"]
-        flow = app.initiate_auth_code_flow(wanted, redirect_uri=RETURN, response_mode="query")
+    with contextlib.closing(listener.client()) as client:
+        app = msal_app(listener, client)
+        flow = app.initiate_auth_code_flow(WANTED, redirect_uri=RETURN, response_mode="query")
         asked = urlsplit(flow["auth_uri"])
         assert asked.scheme == "http"
         picked = client.post(f"{listener.base}{asked.path}?{asked.query}", data={"account": account.id, "answer": "accept"})
@@ -479,7 +613,70 @@ def test_msal_signs_in_and_refreshes(listener: Listener, account: Account) -> No
         assert signed_in["token_source"] == "identity_provider"
         [known] = app.get_accounts()
         assert (known["username"], known["home_account_id"]) == (account.username, f"{account.id}.{account.tid}")
-        cached = app.acquire_token_silent(wanted, known)
+        cached = app.acquire_token_silent(WANTED, known)
         assert (cached["access_token"], cached["token_source"]) == (signed_in["access_token"], "cache")
-        fresh = app.acquire_token_silent_with_error(wanted, known, force_refresh=True)
+        fresh = app.acquire_token_silent_with_error(WANTED, known, force_refresh=True)
         assert fresh["access_token"] != signed_in["access_token"]
+
+
+def msal_app(listener: Listener, client: httpx2.Client, **more: Any) -> Any:
+    known = {"client_credential": "sandbox-app-secret", "authority": f"{listener.base}/common"} | more
+    return msal.ConfidentialClientApplication(APP, instance_discovery=False, http_client=MsalHttp(client), **known)
+
+
+def msal_signs_in(app: Any, listener: Listener, client: httpx2.Client, account: Account) -> Any:
+    """Goes through the code flow; returns MSAL's account."""
+    flow = app.initiate_auth_code_flow(WANTED, redirect_uri=RETURN, response_mode="query")
+    asked = urlsplit(flow["auth_uri"])
+    picked = client.post(f"{listener.base}{asked.path}?{asked.query}", data={"account": account.id, "answer": "accept"})
+    assert "access_token" in app.acquire_token_by_auth_code_flow(flow, answer_of(picked))
+    return app.get_accounts()[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*response_mode.*")
+def test_two_processes_with_msal_refresh_at_once(listener: Listener) -> None:
+    with contextlib.closing(listener.client()) as client:
+        first = msal.SerializableTokenCache()
+        account = msal_signs_in(msal_app(listener, client, token_cache=first), listener, client, WORK)
+        caches = [msal.SerializableTokenCache() for _ in range(2)]
+        for cache in caches:
+            cache.deserialize(first.serialize())
+        apps = [msal_app(listener, client, token_cache=cache) for cache in caches]
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda one: one.acquire_token_silent(WANTED, account, force_refresh=True), apps))
+        assert len({answer["access_token"] for answer in answers}) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*response_mode.*")
+def test_msal_meets_a_claims_challenge(listener: Listener) -> None:
+    with contextlib.closing(listener.client()) as client:
+        app = msal_app(listener, client, client_capabilities=["CP1"])
+        account = msal_signs_in(app, listener, client, WORK)
+
+        def me(bearer: str) -> httpx2.Response:
+            return client.get(f"{listener.base}/v1.0/me", headers={"Authorization": f"Bearer {bearer}"})
+
+        held = app.acquire_token_silent(WANTED, account)
+        assert me(held["access_token"]).status_code == 200
+        assert held["expires_in"] > 20 * 3600
+        listener.sandbox.tokens.challenge(WORK.id)
+        challenged = me(held["access_token"])
+        assert challenged.status_code == 401
+        claims = base64.b64decode(challenged.headers["www-authenticate"].rpartition('claims="')[2].rstrip('"')).decode()
+        fresh = app.acquire_token_silent(WANTED, account, claims_challenge=claims)
+        assert me(fresh["access_token"]).status_code == 200
+
+
+@pytest.mark.filterwarnings("ignore:.*response_mode.*")
+@pytest.mark.parametrize("with_thumbprint", [True, False])
+def test_msal_proves_itself_with_a_certificate(listener: Listener, certificate: Certificate, with_thumbprint: bool) -> None:
+    [own] = listener.sandbox.apps.all()
+    listener.sandbox.apps.put(msgspec.structs.replace(own, secrets=(), certificates=(certificate.pem,)))
+    credential = {"private_key": certificate.key, "public_certificate": certificate.pem}
+    if with_thumbprint:
+        read = x509.load_pem_x509_certificate(certificate.pem.encode())
+        credential = {"private_key": certificate.key, "thumbprint": read.fingerprint(hashes.SHA1()).hex()}  # noqa: S303
+    with contextlib.closing(listener.client()) as client:
+        app = msal_app(listener, client, client_credential=credential)
+        account = msal_signs_in(app, listener, client, WORK)
+        assert "access_token" in app.acquire_token_silent(WANTED, account, force_refresh=True)
