@@ -217,10 +217,6 @@ def _meeting_with_insurer(diary: Diary) -> None:
     diary.mailbox.update(event)
 
 
-def add_calendar(mailbox: Mailbox, name: str, **more: Any) -> Calendar:
-    return mailbox.add_calendar(name, **more)
-
-
 def _weekly(monday: date, weekday: int) -> dict[str, Any]:
     day = monday + timedelta(days=weekday)
     return {

@@ -27,7 +27,6 @@ from outlook_sandbox.accounts import Account, new_account
 from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database as SandboxDatabase
 from outlook_sandbox.graph.mailbox import Mailbox
-from outlook_sandbox.seed import add_calendar
 from outlook_sandbox.settings import Settings as SandboxSettings
 from outlook_sandbox.state import Sandbox
 from renewer.app import create_app
@@ -369,7 +368,7 @@ async def test_another_organizations_subscription_of_the_same_calendar_stays(wor
 
 async def test_a_calendar_that_can_have_no_push_says_so_once_and_is_tried_again_daily(world: World) -> None:
     mailbox = world.sandbox.mailboxes.of(world.account)
-    shared = add_calendar(mailbox, "Shared", owner=("Sabine", "sabine@practice.example"))
+    shared = mailbox.add_shared_calendar("Shared", ("Sabine", "sabine@practice.example"), can_edit=True)
     calendar = await world.add(shared.id)
     held = await world.held(calendar, state="no-push", **{"work.lease": {"$exists": False}})
     assert "Forbidden" in held["last_error"]
@@ -422,7 +421,7 @@ async def test_a_life_longer_than_microsoft_allows_is_halved(world: World) -> No
 
 
 async def test_the_sweep_finds_what_no_message_said(world: World) -> None:
-    added, removed = await world.add(say=False), await world.add(add_calendar(_mailbox(world), "Other").id)
+    added, removed = await world.add(say=False), await world.add(_mailbox(world).add_calendar("Other").id)
     await world.settled(removed)
     await world.remove(removed, say=False)
 
