@@ -1,18 +1,19 @@
 """sync-worker against real servers: what Outlook shows becomes appointments, and answers become labels."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from common.messages import AppointmentStatusReported, CalendarSyncRequested, OutlookEvent
 from common.store import Database
-from outlook_sandbox import seed
+from outlook_sandbox.graph.fields import read_event
+from outlook_sandbox.graph.writing import create_event
 from tests.integration.world import Worker, World, parked_by, worker, world_in
 from tests.servers import Kafka, Servers
 from tests.serving import until
-from tests.unit.sandbox.graph_client import weekly
+from tests.unit.sandbox.graph_client import event, weekly
 
 CONFIRMED = "Attendara — Confirmed"
 CANCELLED = "Attendara — Cancelled"
@@ -47,7 +48,11 @@ async def test_the_first_round_stores_and_announces_what_the_calendar_holds(here
 
 
 async def test_all_pages_of_a_large_calendar_arrive(here: World) -> None:
-    seed.fill(here.outlook.mailbox, 450, here.clock())
+    mailbox, calendar = here.outlook.mailbox, here.outlook.mailbox.calendars[here.outlook.calendar]
+    for number in range(450):
+        starts = datetime(2026, 11, 24, 8, tzinfo=UTC) + timedelta(hours=number)
+        times = event(start=f"{starts:%Y-%m-%dT%H:%M:%S}", end=f"{starts:%Y-%m-%dT%H}:30:00")
+        create_event(mailbox, calendar, read_event(times), here.clock())
     await here.add_calendar()
     listed = await here.outlook.view("2026-10-25T12:00:00Z", "2027-11-24T12:00:00Z")
     assert 400 < len(listed) == len(await here.subjects())
