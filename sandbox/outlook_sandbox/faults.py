@@ -126,6 +126,12 @@ class DeletedAnswers(Fault):
     kind: Literal["deleted-answers"] = "deleted-answers"
 
 
+class CategoryAnswersOld(Fault):
+    """A category's PATCH changes it, but the answer still shows it as it was, as personal accounts' may."""
+
+    kind: Literal["category-answers-old"] = "category-answers-old"
+
+
 class SubscriptionRefused(Fault):
     """Creating a subscription ends, after the handshake, in an ExtensionError with this inner status of Exchange."""
 
@@ -211,6 +217,7 @@ class AuthorizeError(Fault):
 AnyFault = Annotated[
     ErrorAnswer | Throttled | Conflict | Slow | Cut | Garbage | BatchUnpaced
     | DeltaGone | DeltaEmptyPages | DeltaReplay | DeltaStrangeTombstones | DeletedAnswers
+    | CategoryAnswersOld
     | SubscriptionRefused | SubscriptionsUnlisted
     | DeliveryDuplicates | DeliveryDisorder | DeliverySilence | DeliveryHold | LifecycleSilence
     | TokenError | TokenTrouble | AuthorizeError,

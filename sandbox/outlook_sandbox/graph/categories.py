@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from outlook_sandbox.faults import CategoryAnswersOld
 from outlook_sandbox.graph.errors import GraphError, body_refused, not_found
 from outlook_sandbox.graph.model import Category
 from outlook_sandbox.graph.operations import READ_SETTINGS, WRITE_SETTINGS, Answer, Call, operations
@@ -44,8 +45,11 @@ def update_category(call: Call) -> Answer:
     sent = _read(call, {"color", "displayName"})
     if sent.get("displayName", category.name) != category.name:
         raise GraphError(400, "ErrorInvalidPropertySet", "The property 'displayName' can't be changed.")
+    before = _entity(call, category)
     category.color = _color(sent.get("color", category.color))
-    return Answer(200, _entity(call, call.mailbox.put_category(category)))
+    call.mailbox.put_category(category)
+    old = call.sandbox.faults and call.sandbox.faults.strike(CategoryAnswersOld, call.mailbox.account.id)
+    return Answer(200, before if old else _entity(call, category))
 
 
 @operations.on("DELETE", ENTRY, scopes=WRITE_SETTINGS)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from outlook_sandbox.faults import CategoryAnswersOld
 from tests.unit.sandbox.graph_client import Graph, Json, sandbox_graph
 
 LIST = "/me/outlook/masterCategories"
@@ -61,6 +62,14 @@ async def test_a_name_never_changes_and_a_color_does(graph: Graph) -> None:
     answer = await graph.ask("PATCH", path, {"color": "preset15"})
     assert (answer.status_code, answer.json()["color"]) == (200, "preset15")
     assert (await graph.get(path))["displayName"] == "Project"
+
+
+async def test_the_answer_to_a_patch_may_show_the_old_color(graph: Graph) -> None:
+    path = f"{LIST}/{(await made(graph, 'Project'))['id']}"
+    graph.sandbox.faults.add(CategoryAnswersOld(times=1))
+    assert (await graph.ask("PATCH", path, {"color": "preset15"})).json()["color"] == "preset9"
+    assert (await graph.get(path))["color"] == "preset15"
+    assert (await graph.ask("PATCH", path, {"color": "preset1"})).json()["color"] == "preset1"
 
 
 async def test_only_presets_and_none_are_colors_and_several_categories_may_share_one(graph: Graph) -> None:
