@@ -99,12 +99,14 @@ def _read(call: Call) -> list[Step]:
 
 
 def _check_order(steps: list[Step]) -> None:
-    """Graph runs the requests of a batch all beside each other, one after the other, or all after the same one."""
-    first, *others = _first_ones_first(steps)
-    parallel = not any(step.after for step in steps)
-    serial = not steps[0].after and all(step.after == [before.name] for before, step in pairwise(steps))
-    after_one = not first.after and all(step.after == [first.name] for step in others)
-    if not (parallel or serial or after_one):
+    """Graph runs the requests of a batch all beside each other, one after the other, or all after the same one; and, as in
+    its documentation's own example, others beside those."""
+    free = [step.name for step in steps if not step.after]
+    waiting = [step for step in steps if step.after]
+    begins = not waiting or (len(waiting[0].after) == 1 and waiting[0].after[0] in free)
+    serial = all(step.after == [before.name] for before, step in pairwise(waiting))
+    after_one = all(step.after == waiting[0].after for step in waiting)
+    if not (begins and (serial or after_one)):
         raise bad_request("Batch should be either fully sequential or fully parallel.")
 
 
