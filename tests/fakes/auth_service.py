@@ -28,6 +28,8 @@ class AuthService:
     down: bool = False
     ending: str = "accepted"
     flows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    wishes: list[tuple[str, str, str]] = field(default_factory=list)
+    """Who wished what: connection, `rename` or `remove`, user."""
 
     @property
     def app(self) -> FastAPI:
@@ -78,10 +80,12 @@ class AuthService:
         return JSONResponse({"access_token": token, "expires_at": "2099-01-01T00:00:00Z"})
 
     async def rename(self, connection: str, wish: dict[str, str]) -> dict[str, str]:
+        self.wishes.append((connection, "rename", wish["user"]))
         await self.database.connections.update_one({"_id": connection}, {"$set": {"name": wish["name"]}})
         return {"id": connection, "name": wish["name"]}
 
-    async def remove(self, connection: str) -> dict[str, str]:
+    async def remove(self, connection: str, user: str) -> dict[str, str]:
+        self.wishes.append((connection, "remove", user))
         await self.set_state(connection, "removing")
         return {"state": "removing"}
 

@@ -429,6 +429,18 @@ async def test_a_connection_that_goes_takes_its_calendars_along(web: Web, organi
     assert await web.database.calendars.find_one({"_id": kept, "state": "active"})
 
 
+async def test_auth_is_told_who_renames_and_who_removes_an_account(web: Web, organization: str) -> None:
+    by_page, by_api = [await web.auth.connect(organization, name) for name in ("Front", "Back")]
+    async with web.browser(organization) as browser:
+        await browser.send(f"{PROVIDERS}/{by_page}/label", f"{PROVIDERS}/{by_page}/rename", label="Desk")
+        await browser.send(f"{PROVIDERS}/{by_page}/remove", f"{PROVIDERS}/{by_page}/remove")
+        await browser.api("PATCH", f"/connections/{by_api}", json={"name": "Stairs"})
+        await browser.api("DELETE", f"/connections/{by_api}")
+        user = (await browser.client.get("/api/v1/session")).json()["user"]
+    told = [wish for wish in web.auth.wishes if wish[0] in (by_page, by_api)]
+    assert told == [(connection, what, user) for connection in (by_page, by_api) for what in ("rename", "remove")]
+
+
 async def test_a_removed_account_is_not_there_and_one_being_removed_takes_no_calendar(web: Web, organization: str) -> None:
     connection = await web.auth.connect(organization, "Front desk")
     of_it = {"_id": connection}

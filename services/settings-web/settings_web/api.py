@@ -143,7 +143,7 @@ async def connections(parts: HasParts, session: Looking) -> list[ConnectionOut]:
 
 @routes.patch("/connections/{connection}")
 async def rename_connection(parts: HasParts, session: Changing, connection: ConnectionId, body: LabelIn) -> ConnectionOut:
-    await parts.connections.rename(session.who.organization, connection, body.name)
+    await parts.connections.rename(session.who.organization, connection, body.name, session.who.user)
     return _connection(await parts.connections.one(session.who.organization, connection))
 
 
@@ -151,7 +151,7 @@ async def rename_connection(parts: HasParts, session: Changing, connection: Conn
 async def remove_connection(parts: HasParts, session: Changing, connection: ConnectionId, remove_labels: bool = False) -> None:
     found = await parts.connections.one(session.who.organization, connection)
     await parts.calendars.before_removal_of(found, remove_labels=remove_labels)
-    await parts.connections.remove(session.who.organization, connection)
+    await parts.connections.remove(session.who.organization, connection, session.who.user)
 
 
 @routes.get("/connections/{connection}/calendars")

@@ -54,13 +54,13 @@ class AuthDoor:
     async def finish(self, **answer: Any) -> Finished:
         return await self._call(Finished, "POST", "/internal/v1/connects/finish", json=answer)
 
-    async def rename(self, organization: str, connection: str, name: str) -> None:
-        body = {"organization": organization, "name": name}
+    async def rename(self, organization: str, connection: str, name: str, user: str) -> None:
+        body = {"organization": organization, "name": name, "user": user}
         await self._call(msgspec.Raw, "PATCH", f"/internal/v1/connections/{connection}", json=body)
 
-    async def remove(self, organization: str, connection: str) -> None:
+    async def remove(self, organization: str, connection: str, user: str) -> None:
         path = f"/internal/v1/connections/{connection}"
-        await self._send("DELETE", path, params={"organization": organization})
+        await self._send("DELETE", path, params={"organization": organization, "user": user})
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -92,7 +92,7 @@ def _refusal(answer: httpx2.Response) -> Exception:
             return NotFound("no such connection")
         case 401 | 403:
             return Permanent("auth refused our service credential", reason="credential-refused")
-        case 422:  # its detail is written for programs
+        case 413 | 422:  # its detail is written for programs
             return Rejected("Attendara can’t use what was sent. Please begin again.", status=422, reason=problem.title)
         case status if 400 <= status < 500:
             return Rejected(problem.detail or "auth refused", status=status, reason=problem.title)

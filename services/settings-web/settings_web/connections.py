@@ -29,17 +29,17 @@ class Connections:
             raise NotFound("no such connection")
         return found
 
-    async def rename(self, organization: str, connection: str, label: str) -> str:
-        """Returns the label as it was saved. Raises Rejected (422) if it is empty, too long or in use."""
+    async def rename(self, organization: str, connection: str, label: str, user: str) -> str:
+        """`user`: who wishes it. Returns the label as it was saved. Raises Rejected (422) if it is empty, too long or in use."""
         await self.one(organization, connection)
         others = [other for other in await self.all(organization) if other.id != connection]
         label = valid_label(label, others)
-        await self.auth.rename(organization, connection, label)
+        await self.auth.rename(organization, connection, label, user)
         return label
 
-    async def remove(self, organization: str, connection: str) -> None:
+    async def remove(self, organization: str, connection: str, user: str) -> None:
         """auth says `connection.changed removing`, and the account's calendars follow."""
-        await self.auth.remove(organization, connection)
+        await self.auth.remove(organization, connection, user)
 
 
 def valid_label(label: str, others: list[Connection]) -> str:

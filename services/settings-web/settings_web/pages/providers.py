@@ -44,7 +44,7 @@ async def save_label(
 ) -> Response:
     found = await parts.connections.one(session.who.organization, connection)
     try:
-        saved = await parts.connections.rename(session.who.organization, connection, label)
+        saved = await parts.connections.rename(session.who.organization, connection, label, session.who.user)
     except (Rejected, Transient) as error:
         status = error.status if isinstance(error, Rejected) else 503
         return await parts.view.dialog(
@@ -68,7 +68,7 @@ async def remove(parts: HasParts, session: Changing, connection: str, remove_lab
     found = await parts.connections.one(session.who.organization, connection)
     try:
         await parts.calendars.before_removal_of(found, remove_labels=remove_labels)
-        await parts.connections.remove(session.who.organization, connection)
+        await parts.connections.remove(session.who.organization, connection, session.who.user)
     except AttendaraError as error:
         return await again(parts, session, PROVIDERS, Notice(kind="danger", text=sentence_of(error)))
     notice = Notice(kind="success", text=f"{found.name} is being removed, with its calendars and appointments.")
