@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pymongo import UpdateOne
 
 from common.messages import Message
@@ -96,7 +97,8 @@ def announce_door(announcer: Announcer, lock: object, organization_field: str = 
     door = APIRouter(dependencies=[Depends(lock)])  # type: ignore[arg-type]
 
     @door.post("/internal/v1/announce")
-    async def announce(organization: str | None = None) -> dict[str, int]:
+    async def announce(organization: Annotated[str | None, Query(max_length=300)] = None) -> dict[str, int]:
+        """Announce everything anew, or what belongs to one organization, for readers that lost what they had."""
         query: Document = {organization_field: organization} if organization else {}
         return {"announced": await announcer.announce_again(query)}
 

@@ -131,6 +131,11 @@ def span(
             raise
 
 
+def note(name: str, value: str) -> None:
+    """Puts an attribute on the current span."""
+    trace.get_current_span().set_attribute(name, value)
+
+
 def count(name: str, amount: int = 1, **labels: str) -> None:
     """Adds to the counter `attendara.<name>`."""
     if name not in _counters:

@@ -4,12 +4,12 @@ from typing import Any
 
 from redis.asyncio import Redis
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.health import Check
+from common.web import bounded
 from settings_web.view import HEADERS
 
 LARGEST_BODY = 256 * 1024
@@ -32,23 +32,9 @@ class Guard:
             await send(message)
 
         if scope["type"] == "http":
-            await self._app(scope, _bounded(receive), guarded)
+            await self._app(scope, bounded(receive, LARGEST_BODY), guarded)
         else:
             await self._app(scope, receive, send)
-
-
-def _bounded(receive: Receive) -> Receive:
-    left = LARGEST_BODY
-
-    async def bounded() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413)
-        return message
-
-    return bounded
 
 
 class Files(StaticFiles):
