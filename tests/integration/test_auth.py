@@ -1,19 +1,10 @@
 """auth with a real MongoDB, Redis and broker, against the sandbox's Microsoft: connect, tokens, refresh, remove."""
 
 import asyncio
-import base64
-import hashlib
 import logging
-import os
-import ssl
-import sys
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,246 +14,30 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
-from asgi_lifespan import LifespanManager
 from cryptography.hazmat.primitives.asymmetric import rsa
-from pydantic import SecretStr
 from pymongo.asynchronous.database import AsyncDatabase
-from redis.asyncio import Redis
 
-from attendara_local.crew import Crew
-from attendara_local.part import Recipe
 from attendara_local.ports import Ports
-from attendara_local.ready import http_ready
-from auth.app import create_app
 from auth.microsoft import Microsoft, make_microsoft_http
-from auth.profile import Profiles
 from auth.settings import Settings
-from auth.vault import make_vault
 from common.messages import ConnectionChanged
 from common.messaging import make_messaging
 from common.store import AWAY
 from tests.consent import give_consent
-from tests.fakes.recorded_messaging import RecordedMessaging
-from tests.servers import Kafka, Servers
+from tests.integration.auth_world import (
+    ANNA,
+    JONAS,
+    LIMIT,
+    Auth,
+    Document,
+    changes,
+    fingerprint,
+    refusal,
+    running,
+)
+from tests.servers import Kafka
 
-ANNA, JONAS = "anna.keller@bergpraxis.example", "bergpraxis.lehmann@outlook.example"
-RETURN = "http://localhost:8400/connect/microsoft/return"
-CREDENTIAL = "settings-web:a-credential"
-LIMIT = 20.0
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-Document = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    ports: Ports
-    folder: Path
-
-    @property
-    def http(self) -> str:
-        return f"http://localhost:{self.ports.sandbox_http}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What auth must be told to take the sandbox for Microsoft."""
-        return {
-            "MICROSOFT_AUTHORITY": f"https://localhost:{self.ports.sandbox_https}/common",
-            "MICROSOFT_CLIENT_ID": "5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11",
-            "MICROSOFT_CLIENT_SECRET": "sandbox-app-secret",
-            "MICROSOFT_REDIRECT_URI": RETURN,
-            "MICROSOFT_CA_FILE": str(self.folder / "ca.pem"),
-            "GRAPH_URL": f"{self.http}/v1.0",
-            "SERVICE_CREDENTIALS": f"{CREDENTIAL},cli:another",
-            "TOKEN_KEYS": "k1:" + base64.b64encode(bytes(range(32))).decode(),
-        }
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The sandbox as a process of its own, with its two accounts."""
-    folder, ports = tmp_path_factory.mktemp("sandbox"), Ports.free()
-    environment = {
-        "PATH": os.defpath,
-        "SANDBOX_DATA": str(folder),
-        "SANDBOX_HTTP_PORT": str(ports.sandbox_http),
-        "SANDBOX_HTTPS_PORT": str(ports.sandbox_https),
-        "SANDBOX_REDIRECT_URIS": RETURN,
-    }
-    crew = Crew(folder)
-    command = f"{sys.executable} -m outlook_sandbox"
-    try:
-        crew.start([Recipe("sandbox", command, environment, http_ready(ports.sandbox_http))])
-        yield Sandbox(ports, folder)
-    finally:
-        crew.stop()
-
-
-@dataclass
-class Wire(httpx2.BaseTransport):
-    """The way to Microsoft's token endpoint: counts refreshes, answers in its place, mangles its answers, is held up."""
-
-    real: httpx2.BaseTransport
-    refreshes: int = 0
-    answers: deque[httpx2.Response] = field(default_factory=deque)
-    mangle: Callable[[Document], Document] = lambda body: body
-    held: threading.Event | None = None
-    arrived: threading.Event = field(default_factory=threading.Event)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        if not request.url.path.endswith("/token"):
-            return self.real.handle_request(request)
-        if b"grant_type=refresh_token" in request.content:
-            self.refreshes += 1
-            self.arrived.set()
-            if self.held:
-                held, self.held = self.held, None
-                held.wait(LIMIT)
-        if self.answers:
-            return self.answers.popleft()
-        answer = self.real.handle_request(request)
-        answer.read()
-        return httpx2.Response(answer.status_code, json=self.mangle(answer.json()))
-
-
-def refusal(error: str, code: int, status: int = 400) -> httpx2.Response:
-    return httpx2.Response(status, json={"error": error, "error_codes": [code], "error_description": f"AADSTS{code}: Words."})
-
-
-@dataclass
-class Auth:
-    """auth's internal door as settings-web and the others use it, and what stands behind it."""
-
-    http: httpx2.AsyncClient
-    wire: Wire
-    database: AsyncDatabase[Document]
-    redis: Redis
-    organization: str
-    messaging: Any
-    asker: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        binding = hashlib.sha256(b"the browser's cookie").hexdigest()
-        self.asker = {"organization": self.organization, "user": "usr_1", "session": "ses_1", "binding": binding}
-
-    async def begin(self, connection: str | None = None) -> Document:
-        wish = self.asker | {"return_to": "/calendars/new", "connection": connection}
-        answer = await self.http.post("/internal/v1/connects", json=wish)
-        assert answer.status_code == 201, answer.text
-        return dict(answer.json())
-
-    async def finish(self, query: dict[str, str], **changes: str) -> Document:
-        answer = await self.http.post("/internal/v1/connects/finish", json=self.asker | changes | {"query": query})
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    async def connect(self, username: str = ANNA, connection: str | None = None) -> Document:
-        return await self.finish(await give_consent((await self.begin(connection))["authorize_url"], username))
-
-    async def connected(self, username: str = ANNA) -> str:
-        outcome = await self.connect(username)
-        assert outcome["outcome"] == "accepted", outcome
-        return str(outcome["connection"])
-
-    async def token(self, connection: str, **body: str) -> httpx2.Response:
-        return await self.http.post(f"/internal/v1/connections/{connection}/token", json=body)
-
-    async def access_token(self, connection: str) -> str:
-        answer = await self.token(connection)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["access_token"])
-
-    async def stored(self, connection: str) -> Document:
-        document = await self.database.connections.find_one({"_id": connection})
-        assert document
-        return document
-
-    async def until(self, connection: str, state: str) -> None:
-        async def reached() -> bool:
-            return bool((await self.stored(connection))["state"] == state)
-
-        await until(reached)
-
-    async def ready(self) -> None:
-        async def is_ready() -> bool:
-            return (await self.http.get("/readyz")).status_code == 200
-
-        await until(is_ready)
-
-    async def told(self, *changes: str) -> None:
-        """Waits until exactly these changes have been announced."""
-
-        async def all_told() -> bool:
-            return tuple(message.change for message in self.messaging.of(ConnectionChanged)) == changes
-
-        await until(all_told)
-
-    async def remove(self, connection: str, organization: str | None = None) -> httpx2.Response:
-        whose = {"organization": organization or self.organization}
-        return await self.http.delete(f"/internal/v1/connections/{connection}", params=whose)
-
-    async def listed(self) -> list[Document]:
-        answer = await self.http.get("/internal/v1/connections", params={"organization": self.organization})
-        return list(answer.json())
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(int(LIMIT / 0.05)):
-        if await holds():
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"not so after {LIMIT} s")
-
-
-def fingerprint(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-@pytest.fixture
-def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    for name, value in sandbox.environment.items():
-        monkeypatch.setenv(name, value)
-    return Settings()
-
-
-@asynccontextmanager
-async def running(
-    settings: Settings, database: AsyncDatabase[Document], redis_url: str, organization: str, messaging: Any = None
-) -> AsyncIterator[Auth]:
-    """One replica of auth, in this process."""
-    trust = ssl.create_default_context(cafile=str(settings.microsoft_ca_file))
-    wire = Wire(httpx2.HTTPTransport(verify=trust))
-    messaging = messaging or RecordedMessaging()
-    async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(Redis.from_url(redis_url))
-        graph = await stack.enter_async_context(httpx2.AsyncClient(base_url=settings.graph_url, timeout=10))
-        microsoft_http = stack.enter_context(httpx2.Client(transport=wire, timeout=LIMIT))
-        app = create_app(
-            settings.service_credentials,
-            database,
-            redis,
-            messaging,
-            Microsoft(settings, microsoft_http),
-            Profiles(graph),
-            make_vault(settings.token_keys),
-        )
-        await stack.enter_async_context(LifespanManager(app))
-        credential = {"Authorization": f"Bearer {CREDENTIAL}"}
-        door = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://auth", headers=credential, timeout=LIMIT
-        )
-        http = await stack.enter_async_context(door)
-        yield Auth(http, wire, database, redis, organization, messaging)
-
-
-@pytest.fixture
-async def auth(settings: Settings, database: AsyncDatabase[Document], redis_url: str, organization: str) -> AsyncIterator[Auth]:
-    async with running(settings, database, redis_url, organization) as replica:
-        await replica.ready()
-        yield replica
-
-
-def changes(auth: Auth) -> list[str]:
-    return [message.change for message in auth.messaging.of(ConnectionChanged)]
 
 
 async def test_the_whole_walk_from_connect_to_removal_is_announced_on_kafka(
@@ -512,6 +287,7 @@ async def test_a_graph_that_is_away_ends_a_sign_in_kindly(
 ) -> None:
     nowhere = settings.model_copy(update={"graph_url": f"http://localhost:{Ports.free().auth}/v1.0"})
     async with running(nowhere, database, redis_url, organization) as auth:
+        await auth.ready()
         assert (await auth.connect())["outcome"] == "microsoft-away"
 
 
@@ -557,6 +333,7 @@ async def test_many_who_ask_at_once_cost_one_refresh_over_all_replicas(
     connection = await auth.connected()
     old = fingerprint(await auth.access_token(connection))
     async with running(settings, database, redis_url, auth.organization) as other:
+        await other.ready()
         answers = await asyncio.gather(*(replica.token(connection, refused=old) for replica in (auth, other) * 15))
 
     assert {answer.status_code for answer in answers} == {200}
@@ -677,50 +454,6 @@ async def test_a_lease_that_a_dead_replica_left_is_taken_over(auth: Auth) -> Non
     assert "lease" not in await auth.stored(connection)
 
 
-async def test_removal_waits_for_calendars_and_subscriptions_and_then_destroys_the_keys(auth: Auth) -> None:
-    connection = await auth.connected()
-    of_it = {"organization": auth.organization, "connection": connection}
-    await auth.database.calendars.insert_one({"_id": "cal_1", **of_it})
-    await auth.database.subscriptions.insert_one({"_id": "sub_1", **of_it})
-
-    assert [(await auth.remove(connection)).status_code for _ in range(2)] == [202, 202]
-    await auth.database.calendars.delete_one({"_id": "cal_1"})
-    unused = await auth.connected(JONAS)
-    await auth.remove(unused)
-    await auth.until(unused, "removed")  # so a sweep has come by
-    waiting, served = await auth.stored(connection), await auth.token(connection)
-    await auth.database.subscriptions.delete_one({"_id": "sub_1"})
-    await auth.until(connection, "removed")
-
-    assert (waiting["state"], served.status_code) == ("removing", 200)
-    assert not (await auth.stored(connection)).keys() & {"key", "cache", "lease"}
-    assert await auth.listed() == []
-    assert (await auth.remove(connection)).status_code == 404
-    of_this = [message.change for message in auth.messaging.of(ConnectionChanged) if message.connection == connection]
-    assert of_this == ["connected", "removing", "removed"]
-
-
-async def test_removal_does_not_wait_for_ever(auth: Auth) -> None:
-    connection = await auth.connected()
-    await auth.database.calendars.insert_one({"_id": "cal_1", "organization": auth.organization, "connection": connection})
-    await auth.remove(connection)
-    long_ago = datetime.now(UTC) - timedelta(minutes=15)
-    await auth.database.connections.update_one({"_id": connection}, {"$set": {"since": long_ago}})
-
-    await auth.until(connection, "removed")
-
-
-async def test_an_account_may_be_connected_anew_while_its_old_connection_goes(auth: Auth) -> None:
-    old = await auth.connected()
-    await auth.database.calendars.insert_one({"_id": "cal_1", "organization": auth.organization, "connection": old})
-    await auth.remove(old)
-
-    again = await auth.connect()
-
-    assert again["connection"] != old
-    assert again["existing"] is False
-
-
 async def test_another_organization_finds_nothing(auth: Auth) -> None:
     connection = await auth.connected()
     stranger = {"organization": "org_stranger"}
@@ -734,36 +467,6 @@ async def test_another_organization_finds_nothing(auth: Auth) -> None:
 
     assert [(answer.status_code, answer.json()["title"]) for answer in answers] == [(404, "not-found")] * 4
     assert (await auth.http.get("/internal/v1/connections", params=stranger)).json() == []
-
-
-@pytest.mark.parametrize("credential", [None, "Bearer settings-web:wrong", "Basic abc", "Bearer "])
-async def test_nobody_gets_in_without_a_service_credential(auth: Auth, credential: str | None) -> None:
-    auth.http.headers.pop("Authorization")
-    headers = {"Authorization": credential} if credential else {}
-    for method, path in [("GET", "/connections?organization=o"), ("POST", "/connections/con_1/token"), ("POST", "/announce")]:
-        assert (await auth.http.request(method, f"/internal/v1{path}", headers=headers)).status_code == 401
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("connects", {"return_to": "https://evil.example/"}),
-        ("connects", {"return_to": "//evil.example/"}),
-        ("connects", {"return_to": "/\\evil.example"}),
-        ("connects", {"binding": "not a hash"}),
-        ("connects/finish", {"query": {"code": "the-secret-code" * 1000}}),
-        ("connects/finish", {"query": "the-secret-code"}),
-        ("connections/con_1/token", {"claims": "the-secret-code"}),
-        ("connections/con_1/token", {"claims": '{"a":' + "[" * 3_900}),
-        ("connections/con_1/token", {"refused": "the-secret-code"}),
-    ],
-)
-async def test_bad_input_is_refused_and_not_repeated(auth: Auth, path: str, body: Document) -> None:
-    answer = await auth.http.post(f"/internal/v1/{path}", json=auth.asker | body)
-
-    assert (answer.status_code, answer.json()["title"]) == (422, "invalid")
-    assert next(iter(body)) in answer.json()["detail"]
-    assert "the-secret-code" not in answer.text
 
 
 async def test_what_readers_lost_is_announced_again(auth: Auth) -> None:
@@ -799,38 +502,6 @@ async def test_no_token_is_readable_where_it_is_stored_or_logged(auth: Auth, cap
     ours = "".join(record.getMessage() for record in caplog.records if not record.name.startswith(("pymongo", "httpcore")))
     assert token not in ours
     assert query["code"] not in ours
-
-
-async def test_a_key_that_is_missing_is_said_and_nothing_is_lost(
-    auth: Auth, settings: Settings, database: AsyncDatabase[Document], redis_url: str
-) -> None:
-    connection = await auth.connected()
-    other = settings.model_copy(update={"token_keys": [SecretStr("k2:" + base64.b64encode(bytes(32)).decode())]})
-    async with running(other, database, redis_url, auth.organization) as without:
-        readiness = await without.http.get("/readyz")
-        token = await without.token(connection)
-
-    assert (readiness.status_code, token.status_code) == (503, 502)
-    assert readiness.json()["token_keys"] == f"TOKEN_KEYS has no key 'k1', which {connection} is encrypted with"
-    assert (await auth.token(connection)).status_code == 200
-
-
-async def test_auth_starts_as_a_process_and_becomes_ready(
-    sandbox: Sandbox, servers: Servers, database: AsyncDatabase[Document], tmp_path: Path
-) -> None:
-    port = Ports.free().auth
-    environment = servers.environment | sandbox.environment | {"MONGODB_DATABASE": database.name, "PATH": os.defpath}
-    command = f"{sys.executable} -m uvicorn --factory auth.app:make_app --port {port}"
-    crew = Crew(tmp_path)
-    try:
-        await asyncio.to_thread(crew.start, [Recipe("auth", command, environment, http_ready(port))])
-        async with httpx2.AsyncClient(base_url=f"http://localhost:{port}") as http:
-            answer = await http.get(
-                "/internal/v1/connections", params={"organization": "org_1"}, headers={"Authorization": f"Bearer {CREDENTIAL}"}
-            )
-    finally:
-        await asyncio.to_thread(crew.stop)
-    assert (answer.status_code, answer.json()) == (200, [])
 
 
 async def test_the_real_client_trusts_only_the_certificate_that_it_was_told(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from auth.connect import Connect
 from auth.connections import Connections, message_of
 from auth.flows import Flows
 from auth.forget import Forget
+from auth.keys import Keys
 from auth.microsoft import Microsoft, make_microsoft_http
 from auth.profile import Profiles
 from auth.routes import Doors, open_doors
@@ -23,7 +24,7 @@ from common.announce import Announcer
 from common.health import health_routes
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, all_running
-from common.web import answer_with_problems, internal_door
+from common.web import Doorkeeper, answer_with_problems, internal_door
 
 
 def create_app(
@@ -47,12 +48,15 @@ def create_app(
         async with messaging.running(), all_running([prepared, announcer, Periodic("forget", forget.sweep, 2.0)]):
             yield
 
-    app = FastAPI(title="auth", lifespan=lifespan, telemetry=telemetry.OF_REQUESTS)
+    app = FastAPI(
+        title="Attendara auth", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=telemetry.OF_REQUESTS
+    )
     checks = {"mongodb": store.readiness_of(database), "redis": flows.readiness, "kafka": messaging.readiness}
     app.include_router(health_routes(checks | {"prepared": prepared.readiness, "token_keys": connections.keys_readiness}))
-    doors = Doors(connect, Tokens(connections, microsoft), forget, connections, announcer)
-    open_doors(app, doors, internal_door(credentials))
+    doors = Doors(connect, Tokens(connections, microsoft), forget, connections, Keys(connections.collection, vault), announcer)
+    open_doors(app, doors, internal_door(credentials), prepared)
     answer_with_problems(app, store.AWAY)
+    app.add_middleware(Doorkeeper)
     return app
 
 

@@ -117,7 +117,7 @@ class Connect:
             if (known.tid, known.oid) != (signed_in.identity.tid, signed_in.identity.oid):
                 raise _WrongAccount("another account signed in")
         username = signed_in.identity.username or address or signed_in.identity.oid
-        connection, existing = await self._save(flow.organization, signed_in, username)
+        connection, existing = await self._save(flow, signed_in, username)
         await self.connections.announce(connection)
         message = ALREADY_CONNECTED if existing and not flow.connection else SENTENCES["accepted"]
         return Outcome(outcome="accepted", connection=connection, existing=existing, message=message, return_to=flow.return_to)
@@ -128,18 +128,18 @@ class Connect:
             raise NotFound("this connection is being removed")
         return connection
 
-    async def _save(self, organization: str, signed_in: SignedIn, username: str) -> tuple[str, bool]:
+    async def _save(self, flow: Flow, signed_in: SignedIn, username: str) -> tuple[str, bool]:
         """The same account twice is the same connection; a refresh or another sign-in at the same time is overtaken."""
+        organization, identity, cache, who = flow.organization, signed_in.identity, signed_in.cache, flow.user
         for _ in range(SAVE_ATTEMPTS):
-            opened = await self.connections.of_account(organization, signed_in.identity)
-            if opened is None:
+            seen = await self.connections.of_account(organization, identity)
+            if seen is None:
                 try:
-                    added = await self.connections.add(organization, signed_in.identity, username, signed_in.cache, self.clock())
+                    return await self.connections.add(organization, identity, username, cache, self.clock(), who=who), False
                 except DuplicateKeyError:
                     continue
-                return added, False
-            if await self.connections.renew(opened, signed_in.cache, username, self.clock()):
-                return opened.connection.id, True
+            if await self.connections.renew(seen, cache, username, self.clock(), who=who):
+                return seen.connection.id, True
         raise Transient("the connection kept changing")
 
 

@@ -1,8 +1,8 @@
 """The stored connections: how one is found, opened, kept and changed. auth alone writes this collection.
 
 Beside what `store.Connection` shows, a document holds `key` (the wrapped data key), `cache` (`version`, `sealed`: MSAL's
-token cache), `lease` (who refreshes it) and `change` (what is to be announced). The cache is only ever replaced where its
-version is the one that was read, so that an older cache never replaces a newer one.
+token cache), `lease` (who refreshes it), `change` (what is to be announced) and `history`. The cache is only ever replaced
+where its version is the one that was read, so that an older cache never replaces a newer one.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Literal
 
 from pymongo import ASCENDING, ReturnDocument
 
+from auth.history import ATTENDARA, MICROSOFT, Entry, Standing, history_of, recorded, stored
 from auth.id_token import Identity
 from auth.vault import Owner, Unreadable, Vault, WrappedKey
 from common.announce import Announcer, stamp
@@ -21,20 +22,26 @@ from common.ids import new_id
 from common.messages import ConnectionChanged
 from common.store import Collection, Connection, ConnectionState, Document, read
 
-Change = Literal["connected", "needs-reconnect", "needs-admin-consent", "reconnected", "removing", "removed"]
-
 LIVE = ["active", "needs-reconnect", "needs-admin-consent"]
 LEASE = timedelta(seconds=60)
 """Longer than a refresh and its confirmation may take."""
 ANNOUNCE_PATIENCE_SECONDS = 2.0
+SAMPLE = 5
+WITHOUT_HISTORY = {"history": False}
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A connection with its token cache decrypted, as of `version`."""
+class Seen:
+    """A connection as it stood when its token cache was of this version."""
 
     connection: Connection
     version: int
+
+
+@dataclass(frozen=True)
+class Opened(Seen):
+    """With its token cache decrypted."""
+
     cache: str = field(repr=False)
     key: WrappedKey = field(repr=False)
 
@@ -67,36 +74,51 @@ class Connections:
 
     async def _check_keys(self) -> None:
         for kid in await self.collection.distinct("key.kid"):
-            document = await self.collection.find_one({"key.kid": kid})
-            if document:
-                self.vault.check(_key(document), _owner(document))
+            await self._check_key(kid)
+
+    async def _check_key(self, kid: str) -> None:
+        """A key is wrong when it opens none of several records: a single one that was changed stops nobody else."""
+        failure = None
+        async for document in self.collection.find({"key.kid": kid}, {"organization": True, "key": True}).limit(SAMPLE):
+            try:
+                return self.vault.check(key_of(document), owner_of(document))
+            except Unreadable as error:
+                failure = error
+        if failure:
+            raise failure
 
     async def find(self, organization: str, connection_id: str) -> Connection:
         """Raises NotFound, also for another organization's and for a removed one."""
-        document = await self.collection.find_one({"_id": connection_id, "organization": organization})
+        document = await self.collection.find_one({"_id": connection_id, "organization": organization}, WITHOUT_HISTORY)
         return _there(document)
 
+    async def history(self, organization: str, connection_id: str) -> list[Entry]:
+        """The newest last, also of a removed one. Raises NotFound."""
+        document = await self.collection.find_one({"_id": connection_id, "organization": organization}, {"history": True})
+        if document is None:
+            raise NotFound("no such connection")
+        return history_of(document)
+
     async def of_organization(self, organization: str) -> list[Connection]:
-        found = self.collection.find({"organization": organization, "state": {"$ne": "removed"}}).sort("_id")
+        mine: Document = {"organization": organization, "state": {"$ne": "removed"}}
+        found = self.collection.find(mine, WITHOUT_HISTORY).sort("_id")
         return [read(Connection, document) async for document in found]
 
-    async def of_account(self, organization: str, identity: Identity) -> Opened | None:
+    async def of_account(self, organization: str, identity: Identity) -> Seen | None:
         """The organization's living connection to this account."""
         account: Document = {"organization": organization, "tid": identity.tid, "oid": identity.oid}
-        document = await self.collection.find_one(account | {"state": {"$in": LIVE}})
-        return self._opened(document) if document else None
+        document = await self.collection.find_one(account | {"state": {"$in": LIVE}}, WITHOUT_HISTORY)
+        return Seen(read(Connection, document), document["cache"]["version"]) if document else None
 
     async def open(self, connection_id: str) -> Opened:
         """Raises NotFound, Unreadable."""
-        document = await self.collection.find_one({"_id": connection_id})
+        document = await self.collection.find_one({"_id": connection_id}, WITHOUT_HISTORY)
         _there(document)
         return self._opened(document or {})
 
-    async def add(self, organization: str, identity: Identity, username: str, cache: str, now: datetime) -> str:
+    async def add(self, organization: str, identity: Identity, username: str, cache: str, now: datetime, *, who: str) -> str:
         """Raises DuplicateKeyError when somebody else has just connected this account."""
         connection_id = new_id("con")
-        owner = Owner(organization, connection_id)
-        key = self.vault.new_key(owner)
         await self.collection.insert_one(
             {
                 "_id": connection_id,
@@ -110,8 +132,8 @@ class Connections:
                 "since": now,
                 "created_at": now,
                 "change": "connected",
-                "key": {"kid": key.kid, "wrapped": key.wrapped},
-                "cache": {"version": 1, "sealed": self.vault.seal(cache.encode(), key, owner)},
+                "history": [stored(Entry(at=now, who=who, what="connected"))],
+                **self._sealed_anew(Owner(organization, connection_id), 1, cache),
                 "sequence": 1,
                 "to_announce": 1,
                 "announce_since": now,
@@ -119,41 +141,64 @@ class Connections:
         )
         return connection_id
 
-    async def renew(self, opened: Opened, cache: str, username: str, now: datetime) -> bool:
-        """A new grant for a connection, which is active again; False when its cache has been replaced meanwhile."""
-        stages = [*self._replaced(opened, cache), {"$set": {"username": {"$literal": username}}}]
-        if opened.connection.state != "active":
-            stages += _changed("reconnected", "active", None, now)
-        return await self._update(opened, LIVE, stages)
+    async def renew(self, seen: Seen, cache: str, username: str, now: datetime, *, who: str) -> bool:
+        """A new grant, under a new data key, for a connection that is active from now on; False when it changed meanwhile."""
+        connection = seen.connection
+        owner = Owner(connection.organization, connection.id)
+        stages: list[Document] = [
+            {"$set": {**self._sealed_anew(owner, seen.version + 1, cache), "username": {"$literal": username}}}
+        ]
+        entry = Entry(at=now, who=who, what="reconnected")
+        stages += [recorded(entry)] if connection.state == "active" else _changed(entry, "active")
+        return await self._update(seen, [connection.state], stages)
 
     async def keep_cache(self, opened: Opened, cache: str) -> bool:
-        """False when a newer cache is stored, or the connection is gone: then this one must be thrown away."""
-        return await self._update(opened, [*LIVE, "removing"], self._replaced(opened, cache))
+        """False when a newer cache is stored, or the connection is dead or gone: then this one must be thrown away."""
+        sealed = self.vault.seal(cache.encode(), opened.key, Owner(opened.connection.organization, opened.connection.id))
+        replaced = {"$set": {"cache": {"version": opened.version + 1, "sealed": sealed}}}
+        return await self._update(opened, ["active", "removing"], [replaced])
 
     async def declare_dead(
         self, opened: Opened, state: Literal["needs-reconnect", "needs-admin-consent"], reason: str, now: datetime
     ) -> bool:
         """False when the cache that Microsoft refused is no longer the one that is stored."""
-        return await self._update(opened, ["active"], _changed(state, state, reason, now))
+        return await self._update(opened, ["active"], _changed(Entry(at=now, who=MICROSOFT, what=state, reason=reason), state))
 
-    async def rename(self, organization: str, connection_id: str, name: str) -> Connection:
+    async def rename(self, organization: str, connection_id: str, name: str, now: datetime, *, who: str | None) -> Connection:
+        """Raises NotFound."""
         mine: Document = {"_id": connection_id, "organization": organization, "state": {"$ne": "removed"}}
-        after = ReturnDocument.AFTER
-        return _there(await self.collection.find_one_and_update(mine, {"$set": {"name": name}}, return_document=after))
+        entry = recorded(Entry(at=now, who=who, what="renamed", name=name), name_before="$name")
+        await self.collection.update_one(mine | {"name": {"$ne": name}}, [entry, {"$set": {"name": {"$literal": name}}}])
+        return await self.find(organization, connection_id)
 
-    async def begin_removing(self, organization: str, connection_id: str, now: datetime) -> bool:
+    async def begin_removing(
+        self, organization: str, connection_id: str, now: datetime, *, who: str | None, standing: Standing
+    ) -> bool:
+        """`standing`: what there is to delete. False when it is being removed already."""
         mine: Document = {"_id": connection_id, "organization": organization, "state": {"$in": LIVE}}
-        done = await self.collection.update_one(mine, _changed("removing", "removing", None, now))
-        return done.matched_count == 1
+        entry = Entry(at=now, who=who, what="removing", standing=standing)
+        stages = [*_changed(entry, "removing"), {"$set": {"standing": standing.model_dump()}}]
+        return (await self.collection.update_one(mine, stages)).matched_count == 1
 
     async def removing(self) -> list[Connection]:
-        return [read(Connection, document) async for document in self.collection.find({"state": "removing"})]
+        found = self.collection.find({"state": "removing"}, {name: False for name in ("history", "cache", "key")})
+        return [read(Connection, document) async for document in found]
 
-    async def destroy(self, connection_id: str, now: datetime) -> None:
-        """Without its data key a cache is noise, also in a backup made after the key was destroyed."""
-        gone: Document = {"$unset": ["key", "cache", "lease"]}
-        stages = [gone, *_changed("removed", "removed", None, now)]
-        await self.collection.update_one({"_id": connection_id, "state": "removing"}, stages)
+    async def destroy(self, connection_id: str, left: Standing, now: datetime) -> bool:
+        """Without its data key a cache is noise, also in a backup made after the key was destroyed. False if it was done."""
+        found = (await self.collection.find_one({"_id": connection_id}, {"standing": True}) or {}).get("standing")
+        entry = Entry(
+            at=now,
+            who=ATTENDARA,
+            what="removed",
+            deleted=Standing(**found).without(left) if found else None,
+            left=left if left else None,
+            destroyed=["data key", "token cache"],
+            ended="patience-over" if left else "complete",
+        )
+        gone: Document = {"$unset": ["key", "cache", "lease", "standing"]}
+        stages = [gone, *_changed(entry, "removed")]
+        return (await self.collection.update_one({"_id": connection_id, "state": "removing"}, stages)).matched_count == 1
 
     async def lease(self, connection_id: str, holder: str, now: datetime) -> Opened | None:
         """The connection as it stands, ours to refresh; None while somebody else is at it."""
@@ -161,6 +206,7 @@ class Connections:
         document = await self.collection.find_one_and_update(
             {"_id": connection_id, "key": {"$exists": True}} | free,
             {"$set": {"lease": {"holder": holder, "until": now + LEASE}}},
+            projection=WITHOUT_HISTORY,
             return_document=ReturnDocument.AFTER,
         )
         return self._opened(document) if document else None
@@ -173,18 +219,20 @@ class Connections:
         with suppress(Transient, TimeoutError):
             await asyncio.wait_for(self.announcer.announce({"_id": connection_id}), ANNOUNCE_PATIENCE_SECONDS)
 
-    async def _update(self, opened: Opened, states: list[str], stages: list[Document]) -> bool:
-        unchanged: Document = {"_id": opened.connection.id, "cache.version": opened.version, "state": {"$in": states}}
+    async def _update(self, seen: Seen, states: list[ConnectionState], stages: list[Document]) -> bool:
+        unchanged: Document = {"_id": seen.connection.id, "cache.version": seen.version, "state": {"$in": states}}
         return (await self.collection.update_one(unchanged, stages)).matched_count == 1
 
-    def _replaced(self, opened: Opened, cache: str) -> list[Document]:
-        owner = Owner(opened.connection.organization, opened.connection.id)
-        sealed = self.vault.seal(cache.encode(), opened.key, owner)
-        return [{"$set": {"cache": {"version": opened.version + 1, "sealed": sealed}}}]
+    def _sealed_anew(self, owner: Owner, version: int, cache: str) -> Document:
+        key = self.vault.new_key(owner)
+        return {
+            "key": {"kid": key.kid, "wrapped": key.wrapped},
+            "cache": {"version": version, "sealed": self.vault.seal(cache.encode(), key, owner)},
+        }
 
     def _opened(self, document: Document) -> Opened:
-        key, cache = _key(document), document["cache"]
-        text = self.vault.open(cache["sealed"], key, _owner(document)).decode()
+        key, cache = key_of(document), document["cache"]
+        text = self.vault.open(cache["sealed"], key, owner_of(document)).decode()
         return Opened(read(Connection, document), cache["version"], text, key)
 
 
@@ -192,8 +240,9 @@ def message_of(document: Document) -> ConnectionChanged:
     return ConnectionChanged(organization=document["organization"], connection=document["_id"], change=document["change"])
 
 
-def _changed(change: Change, state: ConnectionState, reason: str | None, now: datetime) -> list[Document]:
-    return [{"$set": {"state": state, "reason": reason, "since": now, "change": change}}, *stamp(now)]
+def _changed(entry: Entry, state: ConnectionState) -> list[Document]:
+    into = {"state": state, "reason": entry.reason, "since": entry.at, "change": entry.what}
+    return [{"$set": into}, recorded(entry), *stamp(entry.at)]
 
 
 def _there(document: Document | None) -> Connection:
@@ -202,9 +251,9 @@ def _there(document: Document | None) -> Connection:
     return read(Connection, document)
 
 
-def _key(document: Document) -> WrappedKey:
+def key_of(document: Document) -> WrappedKey:
     return WrappedKey(document["key"]["kid"], document["key"]["wrapped"])
 
 
-def _owner(document: Document) -> Owner:
+def owner_of(document: Document) -> Owner:
     return Owner(document["organization"], document["_id"])

@@ -47,11 +47,21 @@ class Vault:
 
     def __init__(self, keys: dict[str, bytes], active: str) -> None:
         self._keys = keys
-        self._active = active
+        self.active = active
+
+    @property
+    def known(self) -> list[str]:
+        """Their ids, in the order of TOKEN_KEYS."""
+        return list(self._keys)
 
     def new_key(self, owner: Owner) -> WrappedKey:
-        data_key = AESGCM.generate_key(KEY_BYTES * 8)
-        return WrappedKey(self._active, _seal(self._keys[self._active], data_key, f"{self._active}|{owner.connection}"))
+        return self._wrap(AESGCM.generate_key(KEY_BYTES * 8), owner)
+
+    def rewrapped(self, sealed: bytes, key: WrappedKey, owner: Owner, purpose: str = TOKEN_CACHE) -> WrappedKey:
+        """The same data key under the active key, proved by opening what it sealed. Raises Unreadable."""
+        again = self._wrap(self._unwrap(key, owner), owner)
+        self.open(sealed, again, owner, purpose)
+        return again
 
     def seal(self, plain: bytes, key: WrappedKey, owner: Owner, purpose: str = TOKEN_CACHE) -> bytes:
         return _seal(self._unwrap(key, owner), plain, _owned(owner, purpose))
@@ -63,6 +73,9 @@ class Vault:
     def check(self, key: WrappedKey, owner: Owner) -> None:
         """Raises Unreadable when this data key can't be unwrapped."""
         self._unwrap(key, owner)
+
+    def _wrap(self, data_key: bytes, owner: Owner) -> WrappedKey:
+        return WrappedKey(self.active, _seal(self._keys[self.active], data_key, f"{self.active}|{owner.connection}"))
 
     def _unwrap(self, key: WrappedKey, owner: Owner) -> bytes:
         if key.kid not in self._keys:
