@@ -146,10 +146,15 @@ class Delivery:
         endpoint = self._endpoints.get(address)
         if endpoint is None:
             if len(self._endpoints) >= MOST_ENDPOINTS:
-                now = self._clock.now()
-                self._endpoints = {name: known for name, known in self._endpoints.items() if not known.forgettable(now)}
+                self._forget_endpoints()
             endpoint = self._endpoints[address] = Endpoint(address, self.patience)
         return endpoint
+
+    def _forget_endpoints(self) -> None:
+        now, waiting = self._clock.now(), {notification.address for notification in self._waiting.values()}
+        for name, endpoint in list(self._endpoints.items()):
+            if name not in waiting and endpoint.forgettable(now):
+                del self._endpoints[name]
 
     def _keep(self, notification: Notification) -> Notification:
         self._waiting[notification.id] = notification
@@ -173,15 +178,14 @@ class Delivery:
     async def _deliver_gathered(self, key: tuple[str, bool]) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         gathered = self._gathering.pop(key)
-        delay = self._endpoint(key[0]).delay(self._clock.now())
         for start in range(0, len(gathered), MOST_PER_POST):
-            self._start(self._deliver(gathered[start : start + MOST_PER_POST], delay))
+            self._start(self._deliver(gathered[start : start + MOST_PER_POST]))
 
     async def _deliver(self, batch: list[Notification], delay: float = 0.0) -> None:
         """Post until a 2xx comes in time; one status counts for the whole batch."""
         endpoint = self._endpoint(batch[0].address)
         patience, wait = self.patience.first, FIRST_WAIT
-        if delay:
+        if delay := max(delay, endpoint.delay(self._clock.now())):
             await self._clock.sleep(delay)
             for notification in batch:
                 notification.due = self._clock.now()

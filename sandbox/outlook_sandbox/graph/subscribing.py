@@ -205,10 +205,10 @@ def _address(sent: dict[str, Any], name: str) -> str:
     text = _text(sent, name)
     try:
         parts = urlsplit(text)
-        host = parts.hostname or ""
+        host, port = parts.hostname, parts.port
     except ValueError:
         raise GraphError(400, "InvalidRequest", f"The property '{name}' is not a valid URL.") from None
-    if not (host and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))):
+    if not host or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
         raise GraphError(400, "InvalidRequest", f"The property '{name}' must be an absolute https URL.")
     return text
 

@@ -190,7 +190,8 @@ async def test_a_single_event_or_a_list_of_calendars_is_no_resource(app: Subscri
 @pytest.mark.parametrize(
     "change",
     [
-        {"notificationUrl": "http://example.org/x"}, {"notificationUrl": "https://[x/"}, {"notificationUrl": ""},
+        {"notificationUrl": "http://example.org/x"}, {"notificationUrl": "https://[x/"},
+        {"notificationUrl": "http://localhost:99999/"}, {"notificationUrl": ""},
         {"lifecycleNotificationUrl": "ftp://localhost/"}, {"changeType": "moved"}, {"changeType": None},
         {"clientState": "x" * 129}, {"clientState": 1}, {"expirationDateTime": "soon"}, {"expirationDateTime": None},
         {"latestSupportedTlsVersion": "v2"}, {"includeResourceData": "yes"}, {"encryptionCertificate": "no certificate"},
