@@ -6,6 +6,7 @@ same requests in the same order meet the same faults.
 
 import random
 import uuid
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -107,14 +108,15 @@ class DeltaEmptyPages(Fault):
 
 
 class DeltaReplay(Fault):
-    """Items that were told before come again, on later pages of a round and in later rounds."""
+    """Items that were told before come again as they are now, on later pages of a round and in later rounds: those that
+    changed last."""
 
     kind: Literal["delta-replay"] = "delta-replay"
     items: int = Field(default=5, ge=1, le=1000)
 
 
 class DeltaStrangeTombstones(Fault):
-    """Tombstones for ids that the client never saw, on each last page."""
+    """Tombstones for ids that nobody ever saw, on each last page."""
 
     kind: Literal["delta-strange-tombstones"] = "delta-strange-tombstones"
     items: int = Field(default=2, ge=1, le=1000)
@@ -241,11 +243,9 @@ class Armed:
     def spent(self) -> bool:
         return self.fault.times is not None and self.struck >= self.fault.times
 
-    def meets(self, account: str | None, app: str | None, method: str | None, path: str | None, grant: str | None = None) -> bool:
+    def meets(self, account: str | None, app: str | None, method: str | None, path: str | None) -> bool:
         fault = self.fault
         if self.spent or fault.account not in (None, account):
-            return False
-        if isinstance(fault, TokenError) and fault.grant not in (None, grant):
             return False
         if isinstance(fault, GraphFault):
             if fault.app not in (None, app) or fault.method not in (None, method):
@@ -295,12 +295,13 @@ class Faults:
         app: str | None = None,
         method: str | None = None,
         path: str | None = None,
-        grant: str | None = None,
+        fits: Callable[[Chosen], bool] = lambda _: True,
     ) -> Chosen | None:
-        """The first fault of this kind that strikes here, which is then counted; `account` is the account's id."""
+        """The first fault of this kind that strikes here, which is then counted; `account` is the account's id, `fits` says
+        whether a fault's own settings mean this."""
         for armed in self._armed.values():
             fault = armed.fault
-            if isinstance(fault, kind) and armed.meets(account, app, method, path, grant):
+            if isinstance(fault, kind) and fits(fault) and armed.meets(account, app, method, path):
                 armed.struck += 1
                 self._database.put(KIND, armed.id, armed.document())
                 return fault

@@ -23,3 +23,10 @@ class ChangeLog:
             changed_at, event = self._entries[position]
             if self._newest[event] == changed_at:
                 yield changed_at, event
+
+    def until(self, key: int) -> Iterator[tuple[int, str]]:
+        """Changes not later than `key`, newest first, each event once."""
+        for position in range(bisect_right(self._entries, (key, "\x7f")) - 1, -1, -1):
+            changed_at, event = self._entries[position]
+            if self._newest[event] == changed_at:
+                yield changed_at, event

@@ -1,139 +1,198 @@
-"""Change tracking over a calendar's window: `calendarView/delta`.
+"""Change tracking over a calendar: `calendarView/delta` within a window, and `events/delta` from a start on.
 
 A round reads the calendar's change log from where its token stands, so tokens hold all there is to know and nothing is
-kept per client: calendar, generation, window, place in the log.
+kept per client.
 """
 
-import base64
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
+from outlook_sandbox.faults import DeltaEmptyPages, DeltaGone, DeltaReplay, DeltaStrangeTombstones, Fault
+from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.calendars import calendar_of
-from outlook_sandbox.graph.errors import GraphError, bad_request, sync_state_not_found
-from outlook_sandbox.graph.mailbox import Mailbox
+from outlook_sandbox.graph.delta_tokens import State, badly_formed, scope_of, sealed, unsealed
+from outlook_sandbox.graph.errors import (
+    GraphError,
+    bad_request,
+    resync_required,
+    sync_state_invalid,
+    sync_state_not_found,
+)
 from outlook_sandbox.graph.model import Calendar
-from outlook_sandbox.graph.occurrences import in_window, whole
 from outlook_sandbox.graph.operations import READ_BASIC, Answer, Call, operations
-from outlook_sandbox.graph.prefer import Preferences
-from outlook_sandbox.graph.render import EVENT_TYPE, event_json, skeleton_json
-from outlook_sandbox.graph.windows import read_window
+from outlook_sandbox.graph.render import EVENT_TYPE
+from outlook_sandbox.graph.tracked import BETA_EVENTS, EVENTS, FOR_EVER, VIEW, Json, Tracked
+from outlook_sandbox.graph.windows import WINDOW
 
+Chosen = TypeVar("Chosen", bound=Fault)
 USUAL_PAGE = 50
-TOKENS = frozenset(("$skiptoken", "$deltatoken"))
-UNSUPPORTED = frozenset(("$orderby", "$filter", "$select", "$expand", "$search", "$top", "$skip", "$count"))
-WINDOW = frozenset(("startDateTime", "endDateTime", "startdatetime", "enddatetime"))
+LINKS = {"$skiptoken": "nextLink", "$deltatoken": "deltaLink"}
+QUERY = VIEW.refused | WINDOW | LINKS.keys() | {"$top"}
 
 
-class State(msgspec.Struct, frozen=True, array_like=True):
-    """Where a round stands. `known` is how far the client had everything when it began: 0 in a first round, which needs
-    no tombstones for what it never had."""
-
-    calendar: str
-    generation: int
-    start: int
-    end: int
-    seen: int
-    known: int
-    kind: str
+def _paths(*resources: str) -> Iterator[str]:
+    return (f"{path}/{name}" for path in resources for name in ("delta", "delta()", "microsoft.graph.delta()"))
 
 
-PATHS = ("/me/calendarView", "/me/calendar/calendarView", "/me/calendars/*/calendarView")
+EVENT_PATHS = tuple(_paths("/me/events", "/me/calendar/events", "/me/calendars/*/events"))
 
 
 @operations.on(
     "GET",
-    *(f"{path}/{name}" for path in PATHS for name in ("delta", "delta()", "microsoft.graph.delta()")),
+    *_paths("/me/calendarView", "/me/calendar/calendarView", "/me/calendars/*/calendarView"),
     scopes=READ_BASIC,
-    query=TOKENS | WINDOW | UNSUPPORTED,
+    query=QUERY,
 )
-def delta(call: Call) -> Answer:
-    if UNSUPPORTED & call.query.keys():
-        raise GraphError(
-            400,
-            "ErrorInvalidUrlQuery",
-            "The following parameters are not supported with change tracking over the 'CalendarView' resource: "
-            "'$orderby, $filter, $select, $expand, $search'.",
-        )
+def view_delta(call: Call) -> Answer:
+    return _page(call, VIEW)
+
+
+@operations.on("GET", *EVENT_PATHS, scopes=READ_BASIC, query=QUERY)
+def events_delta(call: Call) -> Answer:
+    return _page(call, EVENTS)
+
+
+@operations.on("GET", *EVENT_PATHS, scopes=READ_BASIC, query=QUERY, version="beta")
+def beta_events_delta(call: Call) -> Answer:
+    return _page(call, BETA_EVENTS)
+
+
+def _page(call: Call, tracked: Tracked) -> Answer:
+    _refuse_options(call, tracked)
     calendar = calendar_of(call)
-    state = _state(call, calendar)
-    items, seen, finished = _collect(call.mailbox, state, call.preferences)
-    kind, name = ("$deltatoken", "deltaLink") if finished else ("$skiptoken", "nextLink")
-    known = seen if finished else state.known
-    following = msgspec.structs.replace(state, seen=seen, known=known, kind=kind)
+    after, items = Turn(call, tracked, calendar.id, _state(call, tracked, calendar)).page()
     body = {
-        "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#Collection(event)",
-        f"@odata.{name}": call.link(f"{kind}={_encode(following)}"),
+        "@odata.context": f"https://graph.microsoft.com/{_version(call)}/$metadata#Collection(event)",
+        f"@odata.{LINKS[after.kind]}": call.link(f"{after.kind}={sealed(after)}"),
         "value": items,
     }
     return Answer(200, body, {"Preference-Applied": ", ".join(("odata.track-changes", *call.preferences.applied))})
 
 
-def _state(call: Call, calendar: Calendar) -> State:
-    kind = next((name for name in TOKENS if name in call.query), None)
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One page of a round that stands at `state`; `calendar` is the id."""
+
+    call: Call
+    tracked: Tracked
+    calendar: str
+    state: State
+
+    def page(self) -> tuple[State, list[Json]]:
+        """Where the round stands afterwards, and the page's items. A series is never split."""
+        if empty := self._empty_pages():
+            return self._after("$skiptoken", empty=empty - 1), []
+        size = self.call.preferences.page_size or USUAL_PAGE
+        items: list[Json] = []
+        seen = self.state.seen
+        for key, event in self.call.mailbox.changes(self.calendar, seen):
+            if len(items) >= size:
+                return self._after("$skiptoken", seen=seen), self._replayed() + items
+            items += self._told(key, event)
+            seen = key
+        seen = max(seen, self.call.mailbox.key)
+        return self._after("$deltatoken", seen=seen, known=seen), self._replayed() + items + self._strange()
+
+    def _after(self, kind: str, **changed: int) -> State:
+        return msgspec.structs.replace(self.state, **({"empty": None} | changed), kind=kind)
+
+    def _told(self, key: int, event_id: str) -> Iterator[Json]:
+        """A changed event as it is seen within the bounds, or a tombstone without any type. The first round needs none: its
+        client never had what was gone when it began."""
+        mailbox, immutable = self.call.mailbox, self.call.preferences.immutable_ids
+        event = mailbox.events.get(event_id)
+        if event is None or event.calendar != self.calendar:
+            stone = mailbox.tombstone(self.calendar, event_id)
+            if stone is not None and key > self.state.known:
+                yield _removed(stone.event if immutable else stone.ordinary_id)
+        elif items := self.tracked.within(event, (self.state.start, self.state.end)):
+            yield from (self.tracked.shown(self.call, item) for item in items)
+        elif key > self.state.known:
+            yield _removed(event.identity(immutable))
+
+    def _empty_pages(self) -> int:
+        """How many pages without items come now."""
+        if self.state.empty is not None:
+            return self.state.empty
+        fault = _struck(self.call, DeltaEmptyPages)
+        return fault.pages if fault else 0
+
+    def _replayed(self) -> list[Json]:
+        """What was told before and is still there, if a fault wants it again; series as a whole."""
+        items: list[Json] = []
+        if fault := _struck(self.call, DeltaReplay):
+            for key, event in self.call.mailbox.changes_until(self.calendar, self.state.seen):
+                if len(items) >= fault.items:
+                    break
+                items += self._told(key, event)
+        return items
+
+    def _strange(self) -> list[Json]:
+        fault = _struck(self.call, DeltaStrangeTombstones)
+        kind = ids.IMMUTABLE if self.call.preferences.immutable_ids else ids.ORDINARY
+        return [_removed(ids.new_id(kind)) for _ in range(fault.items if fault else 0)]
+
+
+def _refuse_options(call: Call, tracked: Tracked) -> None:
+    if "$top" in call.query:
+        raise GraphError(
+            400,
+            "ErrorInvalidUrlQuery",
+            f"The '$top' parameter is not supported with change tracking over the '{tracked.name}' resource as page size cannot "
+            "be guaranteed. Express page size preferences using the Prefer: odata.maxpagesize= header instead.",
+        )
+    if tracked.refused & call.query.keys():
+        raise GraphError(
+            400,
+            "ErrorInvalidUrlQuery",
+            f"The following parameters are not supported with change tracking over the '{tracked.name}' resource: "
+            f"'$orderby, $filter, $select, $expand, $search{'' if tracked is VIEW else ', endDateTime'}'.",
+        )
+
+
+def _state(call: Call, tracked: Tracked, calendar: Calendar) -> State:
+    """Where this page begins. Raises GraphError 400 for what is no token, 410 for one that is no longer any good here."""
+    kind = next((name for name in LINKS if call.query.get(name)), None)
+    scope = scope_of(call.mailbox.account.id, calendar.id, _version(call), tracked.name)
     if kind is None:
-        return State(calendar.id, calendar.generation, *read_window(call), seen=0, known=call.mailbox.key, kind="")
+        return State("", scope, calendar.generation, *tracked.bounds(call), seen=0, known=call.mailbox.key)
     if len(call.query) > 1:
         raise bad_request("A delta link must be used as it was given, without further query options.")
-    state = _decode(call.query[kind])
+    state = unsealed(call.query[kind])
     if state.kind != kind:
-        raise bad_request("Badly formed token.")
-    if (state.calendar, state.generation) != (calendar.id, calendar.generation) or state.seen > call.mailbox.key:
-        raise sync_state_not_found(state.generation, calendar.generation)
+        raise badly_formed()
+    if state.scope != scope:
+        raise sync_state_invalid()
+    _refuse_gone(call, state, calendar)
     return state
 
 
-def _collect(mailbox: Mailbox, state: State, preferences: Preferences) -> tuple[list[dict[str, Any]], int, bool]:
-    """A page of items, how far it read, and whether that was all. A series is never split."""
-    size = preferences.page_size or USUAL_PAGE
-    items: list[dict[str, Any]] = []
-    seen = state.seen
-    for key, event in mailbox.changes(state.calendar, state.seen):
-        if len(items) >= size:
-            return items, seen, False
-        items += _told(mailbox, state, key, event, preferences)
-        seen = key
-    return items, max(seen, mailbox.key), True
+def _refuse_gone(call: Call, state: State, calendar: Calendar) -> None:
+    if state.generation != calendar.generation or state.seen > call.mailbox.key:
+        raise sync_state_not_found(state.generation, calendar.generation)
+    gone = _struck(call, DeltaGone, lambda fault: fault.link in ("any", LINKS[state.kind]))
+    if gone is not None and gone.code == "resyncRequired":
+        raise resync_required(call.link(f"{_bounds_again(state)}&$deltatoken="))
+    if gone is not None:
+        raise sync_state_not_found(state.generation, state.generation + 1)
 
 
-def _told(mailbox: Mailbox, state: State, key: int, event_id: str, preferences: Preferences) -> Iterator[dict[str, Any]]:
-    """What a changed event looks like from inside the window: itself, or a tombstone without any type."""
-    event = mailbox.events.get(event_id)
-    if event is None or event.calendar != state.calendar:
-        stone = mailbox.tombstone(state.calendar, event_id)
-        if stone is not None and not _first_pass(state, key):
-            yield _removed(stone.event if preferences.immutable_ids else stone.ordinary_id)
-        return
-    shown = list(in_window(event, state.start, state.end))
-    if not shown:
-        if not _first_pass(state, key):
-            yield _removed(event.identity(preferences.immutable_ids))
-        return
-    if event.recurrence is not None:
-        yield {"@odata.type": EVENT_TYPE} | event_json(mailbox, whole(event), preferences)
-    for item in shown:
-        if item.type == "occurrence":
-            yield skeleton_json(mailbox, item, preferences)
-        else:
-            yield {"@odata.type": EVENT_TYPE} | event_json(mailbox, item, preferences)
+def _bounds_again(state: State) -> str:
+    start, end = (f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" for seconds in (state.start, state.end))
+    return f"startDateTime={start}" + (f"&endDateTime={end}" if state.end != FOR_EVER else "")
 
 
-def _first_pass(state: State, key: int) -> bool:
-    """Whether the change is older than the client's first request of the chain."""
-    return key <= state.known
-
-
-def _removed(identifier: str) -> dict[str, Any]:
+def _removed(identifier: str) -> Json:
     return {"@odata.type": EVENT_TYPE, "id": identifier, "@removed": {"reason": "deleted"}}
 
 
-def _encode(state: State) -> str:
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(state)).rstrip(b"=").decode()
+def _struck(call: Call, kind: type[Chosen], fits: Callable[[Chosen], bool] = lambda _: True) -> Chosen | None:
+    return call.sandbox.faults.strike(kind, call.token.account, fits=fits) if call.sandbox.faults else None
 
 
-def _decode(token: str) -> State:
-    try:
-        return msgspec.msgpack.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)), type=State)
-    except (ValueError, msgspec.DecodeError) as reason:
-        raise bad_request("Badly formed token.") from reason
+def _version(call: Call) -> str:
+    return call.path.split("/")[1]

@@ -80,6 +80,18 @@ def sync_state_not_found(generation: int, newest: int) -> GraphError:
     )
 
 
+def sync_state_invalid() -> GraphError:
+    """Of a good token of another calendar, resource or mailbox."""
+    message = "The delta token is no longer valid, and the app must reset the sync state."
+    return GraphError(410, "SyncStateNotFound", message, inner={"code": "SyncStateInvalid"})
+
+
+def resync_required(location: str) -> GraphError:
+    """`location` is where to begin anew: the same request with an empty token."""
+    message = "Resync is required. Replace any local items with the server's version."
+    return GraphError(410, "resyncRequired", message, {"Location": location})
+
+
 def throttled(limit: str = "MailboxConcurrency", retry_after: str | None = "1", status: int = 429) -> GraphError:
     """Exchange's refusal; without `retry_after` (seconds, perhaps decimal) it doesn't say when to come again."""
     headers = {} if retry_after is None else {"Retry-After": retry_after}

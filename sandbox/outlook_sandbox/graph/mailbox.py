@@ -90,6 +90,9 @@ class Mailbox:
     def changes(self, calendar: str, after: int) -> Iterator[tuple[int, str]]:
         return self._logs[calendar].after(after)
 
+    def changes_until(self, calendar: str, key: int) -> Iterator[tuple[int, str]]:
+        return self._logs[calendar].until(key)
+
     def tombstone(self, calendar: str, event: str) -> Tombstone | None:
         return self._tombstones.get((calendar, event))
 
@@ -147,6 +150,8 @@ class Mailbox:
                 self._forget(event)
         del self.calendars[calendar.id], self._in_calendar[calendar.id], self._logs[calendar.id]
         self._database.delete(self._kind("calendar"), calendar.id)
+        # So that a restart doesn't count from lower keys again, which delta links know as seen.
+        self._database.put(self._kind("tombstone"), calendar.id, Tombstone(calendar.id, "", "", self.next_key()))
 
     def add(self, event: Event, settled: bool = True) -> Event:
         """A new event. Outlook tells of it twice: as created, and as updated once it has settled (settling.py)."""
@@ -230,7 +235,7 @@ class Mailbox:
         changed += [(stone.key, stone.calendar, stone.event) for stone in stones if stone.calendar in self._logs]
         for key, calendar_id, event_id in sorted(changed):
             self._logs[calendar_id].note(event_id, key)
-        self.key = max([self.key, *(key for key, _, _ in changed)])
+        self.key = max([self.key, *(key for key, _, _ in changed), *(stone.key for stone in stones)])
 
     def _stored(self, name: str, wanted: type[_Stored]) -> list[_Stored]:
         return [msgspec.convert(document, wanted) for document in self._database.load(self._kind(name)).values()]

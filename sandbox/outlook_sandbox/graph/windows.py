@@ -6,6 +6,7 @@ from outlook_sandbox.graph.errors import GraphError, invalid_parameter
 from outlook_sandbox.graph.operations import Call
 
 EXCHANGE_YEARS = range(1601, 4501)
+WINDOW = frozenset(("startDateTime", "endDateTime", "startdatetime", "enddatetime"))
 
 
 def read_window(call: Call) -> tuple[int, int]:
@@ -28,6 +29,12 @@ def read_window(call: Call) -> tuple[int, int]:
             f"range. Maximum number of days: {most_days}",
         )
     return start, end
+
+
+def read_start(call: Call) -> int | None:
+    """Only where a window begins, if it says so."""
+    text = next((text for name, text in call.query.items() if name.casefold() == "startdatetime"), None)
+    return None if text is None else _seconds(text, "StartDateTime")
 
 
 def _seconds(text: str, name: str) -> int:
