@@ -21,7 +21,10 @@ ENTITY = "https://graph.microsoft.com/v1.0/$metadata#"
 
 @operations.on("GET", "/me/calendars", scopes=READ_BASIC, query=PAGING)
 def list_calendars(call: Call) -> Answer:
-    shown = [calendar_json(call.mailbox, calendar) for calendar in call.mailbox.calendars.values()]
+    account = call.mailbox.account
+    address = f"https://graph.microsoft.com/v1.0/users('{account.id}@{account.tid}')/calendars"
+    calendars = call.mailbox.calendars.values()
+    shown = [{"@odata.id": f"{address}('{calendar.id}')"} | calendar_json(call.mailbox, calendar) for calendar in calendars]
     listed = chosen(call, shown, CALENDAR, lambda calendar: calendar)
     return page(call, listed, lambda calendar: select(call, calendar), "me/calendars")
 

@@ -64,6 +64,7 @@ def validation_token(key: SigningKey, app: str, tenant: str, now: datetime) -> s
             "iat": issued,
             "nbf": issued,
             "exp": issued + int(TOKEN_LIFE.total_seconds()),
+            "aio": secrets.token_urlsafe(24),
             "appid": PUBLISHER,
             "azp": PUBLISHER,
             "appidacr": "2",

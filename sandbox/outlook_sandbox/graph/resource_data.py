@@ -6,6 +6,7 @@ from typing import Any
 from outlook_sandbox.accounts import Accounts
 from outlook_sandbox.clock import Clock
 from outlook_sandbox.graph import ids
+from outlook_sandbox.graph.annotations import annotated
 from outlook_sandbox.graph.encryption import encrypt, read_certificate, validation_token
 from outlook_sandbox.graph.errors import GraphError
 from outlook_sandbox.graph.mailbox import Change, Mailboxes
@@ -35,7 +36,7 @@ class ResourceData:
             return None
         wished = selected(subscription.resource)
         data = {name: value for name, value in shown.items() if name.casefold() in wished}
-        return encrypt(data, subscription.certificate, subscription.certificate_id)
+        return encrypt(annotated(data), subscription.certificate, subscription.certificate_id)
 
     def validation_tokens(self, subscriptions: Iterable[Subscription]) -> list[str]:
         """One for each app and tenant that are in a post."""

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -122,6 +123,7 @@ def _claims(request: TokenRequest, account: Account, scopes: frozenset[str], now
         "nbf": int(now.timestamp()),
         "exp": int(now.timestamp()) + 3600,
         "tid": account.tid,
+        "aio": secrets.token_urlsafe(48),
     }
     if "profile" in scopes:
         claims |= {"oid": account.id, "name": account.name, "preferred_username": account.username}

@@ -65,7 +65,12 @@ async def test_the_selected_properties_come_encrypted_and_signed(app: Subscriber
     made = await app.graph.create("Massage", categories=["Blue category"])
     await app.there.until(lambda: app.there.posts == 1)
     [told] = app.there.notifications
-    assert _decrypted(told) == {name: made[name] for name in ("subject", "start", "categories")}
+    assert _decrypted(told) == {
+        "subject": "Massage",
+        "start": {"@odata.type": "#microsoft.graph.dateTimeTimeZone"} | made["start"],
+        "categories@odata.type": "#Collection(String)",
+        "categories": ["Blue category"],
+    }
     assert told["encryptedContent"]["encryptionCertificateId"] == "one"
     thumbprint = hashlib.sha1(base64.b64decode(CERTIFICATE)).hexdigest().upper()  # noqa: S324
     assert told["encryptedContent"]["encryptionCertificateThumbprint"] == thumbprint
