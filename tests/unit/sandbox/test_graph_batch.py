@@ -85,8 +85,8 @@ async def test_a_sequence_ends_at_the_first_failure(graph: Graph) -> None:
 async def test_a_sequence_runs_in_its_order(graph: Graph) -> None:
     made = await graph.create("0")
     path = f"/me/events/{made['id']}"
-    patch = {"method": "PATCH", "url": path, "headers": JSON}
-    steps = [patch | {"id": str(number), "body": {"subject": str(number)}} for number in range(20)]
+    patch: Json = {"method": "PATCH", "url": path, "headers": JSON}
+    steps: list[Json] = [patch | {"id": str(number), "body": {"subject": str(number)}} for number in range(20)]
     for before, step in pairwise(steps):
         step["dependsOn"] = [before["id"]]
     assert set(statuses(await batch(graph, *steps)).values()) == {200}

@@ -1,10 +1,12 @@
 """Change tracking of the sandbox's Graph: pages, tombstones, series and the end of a link."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from tests.unit.sandbox.graph_client import IMMUTABLE, Graph, Json, event, sandbox_graph, weekly
+from outlook_sandbox.database import Database
+from tests.unit.sandbox.graph_client import APP, EVERYTHING, IMMUTABLE, Graph, Json, event, sandbox_graph, weekly
 
 WINDOW = "startDateTime=2026-11-01T00:00:00Z&endDateTime=2026-12-31T00:00:00Z"
 
@@ -142,7 +144,131 @@ async def test_a_link_of_a_lost_generation_is_gone(graph: Graph) -> None:
 async def test_a_link_is_used_as_it_is(graph: Graph) -> None:
     _, link = await graph.delta()
     assert (await graph.ask("GET", f"{link}&{WINDOW}")).status_code == 400
-    assert (await graph.ask("GET", f"{link[:-4]}")).status_code == 400
-    assert (await graph.ask("GET", link.replace("$deltatoken", "$skiptoken"))).status_code == 400
+    for wrong in (link[:-4], f"{link}AAAA", link[:-20] + "A" + link[-19:], link.replace("$deltatoken", "$skiptoken"), f"{link}%ff"):
+        answer = await graph.ask("GET", wrong)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, "Badly formed token.")
+    assert await graph.delta(link) == ([], link)
+
+
+async def test_a_link_is_good_for_its_own_calendar_and_mailbox_only(graph: Graph) -> None:
+    _, link = await graph.delta()
     other = (await graph.ask("POST", "/me/calendars", {"name": "Other"})).json()["id"]
-    assert (await graph.ask("GET", link.replace(graph.calendar, other))).status_code == 410
+    token = link.partition("$deltatoken=")[2]
+    other_account = graph.sandbox.accounts.all()[0]
+    assert other_account != graph.account
+    stranger = graph.sandbox.tokens.issue(other_account.id, APP, EVERYTHING).access_token
+    for wrong, bearer in (
+        (link.replace(graph.calendar, other), graph.token),
+        (f"/me/events/delta?$deltatoken={token}", graph.token),
+        (f"/me/calendarView/delta?$deltatoken={token}", stranger),
+    ):
+        answer = await graph.ask("GET", wrong, token=bearer)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (410, "SyncStateNotFound")
+        assert answer.json()["error"]["innerError"]["code"] == "SyncStateInvalid"
+    assert (await graph.ask("GET", f"/me/calendarView/delta?$deltatoken={token}")).status_code == 200
+
+
+async def test_a_link_may_be_used_again_and_older_ones_stay_good(graph: Graph) -> None:
+    _, first = await graph.delta()
+    made = await graph.create()
+    items, second = await graph.delta(first)
+    assert [item["id"] for item in items] == [made["id"]]
+    assert await graph.delta(first) == (items, second)
+    assert (await graph.delta(second))[0] == []
+
+
+async def test_links_outlive_a_restart(tmp_path: Path) -> None:
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(database=database) as graph:
+        kept, gone = await graph.create("kept"), await graph.create("gone")
+        passing = (await graph.ask("POST", "/me/calendars", {"name": "Passing"})).json()["id"]
+        for number in range(5):
+            await graph.ask("POST", f"/me/calendars/{passing}/events", event(f"number {number}"))
+        await graph.ask("DELETE", f"/me/calendars/{passing}")
+        page = await graph.get(f"/me/calendarView/delta?{WINDOW}", headers={"Prefer": "odata.maxpagesize=1"})
+        _, link = await graph.delta()
+        await graph.ask("DELETE", f"/me/events/{gone['id']}")
+        token, account = graph.token, graph.account
+    database.close()
+    async with sandbox_graph(database=Database(tmp_path / "sandbox.sqlite")) as graph:
+        assert graph.sandbox.accounts.get(account.id) is not None
+        rest, _ = await graph.delta(page["@odata.nextLink"], token=token)
+        assert removed(rest) == [gone["id"]]
+        answer = await graph.ask("PATCH", f"/me/events/{kept['id']}", {"subject": "after"}, token=token)
+        assert answer.status_code == 200
+        items, link = await graph.delta(link, token=token)
+        assert removed(items) == [gone["id"]]
+        assert [item["subject"] for item in items if "@removed" not in item] == ["after"]
+        assert (await graph.delta(link, token=token))[0] == []
+
+
+# events/delta
+
+
+async def test_events_are_tracked_from_a_start_on_without_occurrences(graph: Graph) -> None:
+    series = await graph.create("Series", recurrence=weekly("2026-11-03"))
+    ended = weekly("2026-01-06", type="endDate", endDate="2026-02-24")
+    await graph.create("Ended", "2026-01-06T09:00:00", "2026-01-06T09:30:00", recurrence=ended)
+    single = await graph.create("Single")
+    await graph.create("Past", "2026-10-01T09:00:00", "2026-10-01T09:30:00")
+    far = await graph.create("Far", "2031-10-01T09:00:00", "2031-10-01T09:30:00")
+    occurrence = (await graph.view("2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z"))[0]
+    await graph.patch(occurrence["id"], {"subject": "Exception"})
+    items, link = await graph.delta("/me/events/delta?startDateTime=2026-11-20T00:00:00Z")
+    assert [(item["type"], item["subject"]) for item in items] == [
+        ("singleInstance", "Single"),
+        ("singleInstance", "Far"),
+        ("seriesMaster", "Series"),
+        ("exception", "Exception"),
+    ]
+    await graph.ask("DELETE", f"/me/events/{far['id']}")
+    await graph.patch(single["id"], event(start="2026-10-01T09:00:00", end="2026-10-01T09:30:00"))
+    await graph.patch(series["id"], {"subject": "Changed"})
+    items, link = await graph.delta(link)
+    assert removed(items) == [far["id"], single["id"]]
+    assert [item["subject"] for item in items if "@removed" not in item] == ["Changed", "Exception"]
+    assert (await graph.delta(link))[0] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/me/events/delta()", "/me/calendar/events/delta", "/me/calendars/{}/events/microsoft.graph.delta()"]
+)
+async def test_events_are_tracked_at_each_of_their_addresses(graph: Graph, path: str) -> None:
+    made = await graph.create()
+    items, _ = await graph.delta(f"{path.format(graph.calendar)}?startDateTime=2026-11-01T00:00:00Z")
+    assert [item["id"] for item in items] == [made["id"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("", "BadRequest", "Unsupported request: Change tracking is not supported against 'microsoft.graph.event'."),
+        ("startDateTime=", "ErrorInvalidParameter", "The value '' of parameter 'StartDateTime' is invalid."),
+        (WINDOW, "ErrorInvalidUrlQuery", None),
+        ("startDateTime=2026-11-01T00:00:00Z&$select=subject", "ErrorInvalidUrlQuery", None),
+    ],
+)
+async def test_tracking_events_needs_a_start_and_takes_no_end(graph: Graph, query: str, code: str, message: str | None) -> None:
+    answer = await graph.ask("GET", f"/me/events/delta?{query}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+    assert message in (None, answer.json()["error"]["message"])
+
+
+async def test_in_beta_the_start_is_optional_and_items_say_little(graph: Graph) -> None:
+    made = await graph.create(start="2020-02-19T10:00:00", end="2020-02-19T11:00:00")
+    bearer = {"Authorization": f"Bearer {graph.token}", "Prefer": "odata.maxpagesize=1"}
+    await graph.create()
+    page = (await graph.client.get("/beta/me/calendar/events/delta", headers=bearer)).json()
+    assert page["value"] == [
+        {
+            "id": made["id"],
+            "type": "singleInstance",
+            "start": {"dateTime": "2020-02-19T10:00:00.0000000", "timeZone": "UTC"},
+            "end": {"dateTime": "2020-02-19T11:00:00.0000000", "timeZone": "UTC"},
+        }
+    ]
+    assert "/beta/me/calendar/events/delta?$skiptoken=" in page["@odata.nextLink"]
+    assert "@odata.deltaLink" in (await graph.client.get(page["@odata.nextLink"], headers=bearer)).json()
+    assert (await graph.client.get("/beta/me/events", headers=bearer)).status_code == 400
+    link = page["@odata.nextLink"].replace("/beta/", "/v1.0/")
+    assert (await graph.client.get(link, headers=bearer)).status_code == 410
