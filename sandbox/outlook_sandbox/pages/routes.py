@@ -1,5 +1,7 @@
 """The pages' doors. The calendar page works through Graph's own REST API; only its token comes from here."""
 
+import asyncio
+import hashlib
 from typing import Any, cast
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -12,6 +14,8 @@ from outlook_sandbox.identity.apps import OUTLOOK_APP
 from outlook_sandbox.identity.tokens import ACCESS_LIFETIME
 from outlook_sandbox.state import Sandbox
 
+LOOK_EVERY = 0.1
+LOOKS = 15  # together less than an ending sandbox waits for its requests
 SCOPES = frozenset({"Calendars.ReadWrite", "MailboxSettings.ReadWrite", "User.Read"})
 
 router = APIRouter(include_in_schema=False)
@@ -32,9 +36,9 @@ async def index() -> Response:
 @router.get("/outlook")
 async def outlook(request: Request, account: str = "") -> Response:
     """The calendar of one account, named by its user name; of the first one if none is named."""
-    accounts = _sandbox(request).accounts.all()
-    chosen = _sandbox(request).accounts.named(account) or next(iter(accounts), None)
-    return page("pages/outlook.html", accounts=accounts, chosen=chosen)
+    accounts = _sandbox(request).accounts
+    chosen = accounts.named(account) if account else next(iter(accounts.all()), None)
+    return page("pages/outlook.html", chosen=chosen)
 
 
 @router.post("/outlook/token")
@@ -46,11 +50,19 @@ async def token(request: Request, wanted: TokenWanted) -> dict[str, Any]:
 
 
 @router.get("/outlook/version")
-async def version(request: Request, account: str) -> dict[str, str]:
-    """A text that differs whenever something in the account's mailbox has changed."""
+async def version(request: Request, account: str, seen: str = "") -> dict[str, str]:
+    """A text that differs whenever something in the account's mailbox has changed; waits a while for one other than `seen`."""
+    for _ in range(LOOKS):
+        if _version(request, account) != seen:
+            break
+        await asyncio.sleep(LOOK_EVERY)
+    return {"version": _version(request, account)}
+
+
+def _version(request: Request, account: str) -> str:
     mailbox = _sandbox(request).mailboxes.of(_account(request, account))
     colors = ",".join(f"{category.name}={category.color}" for category in mailbox.categories.values())
-    return {"version": f"{mailbox.key} {colors}"}
+    return hashlib.sha256(f"{mailbox.key} {colors}".encode()).hexdigest()[:16]
 
 
 def _account(request: Request, identifier: str) -> Account:

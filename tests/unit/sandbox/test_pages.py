@@ -1,5 +1,6 @@
 """The sandbox's pages as far as they can be seen without a browser: what they link, load and are allowed."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,14 +71,16 @@ async def test_nothing_else_is_served_as_an_asset(browser: httpx2.AsyncClient, p
     assert (await browser.get(path)).status_code == 404
 
 
-async def test_the_calendar_page_offers_every_account_and_opens_the_named_one(
-    browser: httpx2.AsyncClient, sandbox: Sandbox
-) -> None:
-    for account in sandbox.accounts.all():
-        text = (await browser.get("/outlook", params={"account": account.username})).text
+async def test_the_calendar_page_opens_the_named_account_and_else_the_first(browser: httpx2.AsyncClient, sandbox: Sandbox) -> None:
+    first, *_ = accounts = sandbox.accounts.all()
+    for account, query in [(account, {"account": account.username}) for account in accounts] + [(first, {})]:
+        text = (await browser.get("/outlook", params=query)).text
         assert f'data-account="{account.id}"' in text
-        assert f'value="{account.username}" selected' in text
-        assert all(other.name in text for other in sandbox.accounts.all())
+        assert f"{account.name} · {account.username}" in text
+
+
+async def test_the_calendar_page_of_nobody_opens_nobodys_calendar(browser: httpx2.AsyncClient) -> None:
+    assert 'data-account=""' in (await browser.get("/outlook", params={"account": "nobody@nowhere.example"})).text
 
 
 async def test_the_pages_token_is_outlooks_own_and_works_at_graph(browser: httpx2.AsyncClient, sandbox: Sandbox) -> None:
@@ -115,6 +118,16 @@ async def test_the_version_moves_with_every_change_in_the_mailbox(browser: httpx
     await browser.delete(f"/v1.0/me/events/{created}", headers=headers)
     seen.append(await version())
     assert len(set(seen)) == 5
+
+
+async def test_who_has_seen_a_version_waits_for_the_next(browser: httpx2.AsyncClient, sandbox: Sandbox) -> None:
+    account = sandbox.accounts.all()[0]
+    mailbox = sandbox.mailboxes.of(account)
+    query = {"account": account.id}
+    seen = (await browser.get("/outlook/version", params=query)).json()["version"]
+    asyncio.get_running_loop().call_later(0.05, mailbox.next_key)
+    assert (await browser.get("/outlook/version", params=query | {"seen": seen})).json()["version"] != seen
+    assert (await browser.get("/outlook/version", params=query | {"seen": "of long ago"})).json()["version"] != "of long ago"
 
 
 async def test_an_unknown_account_gets_no_token_and_no_version(browser: httpx2.AsyncClient) -> None:

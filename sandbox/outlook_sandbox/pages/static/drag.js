@@ -1,24 +1,25 @@
-// The mouse on the hours: drag an event elsewhere, or draw a new one on an empty slot.
-import { atMinute, clock, fromWall } from "./dates.js";
-import { HOUR, make, minuteAt, placeAt } from "./week.js";
+// The mouse on the week: drag an event elsewhere, drag its lower edge, or draw a new one on an empty slot.
+import { atMinute, clock, daysBetween, fromWall } from "./dates.js";
+import { make } from "./dom.js";
+import { HOUR, minuteAt, placeAt } from "./week.js";
 
 const STEP = 15;
 const FAR_ENOUGH = 4;
 
 const snap = (minutes) => Math.round(minutes / STEP) * STEP;
-const dayOf = (column) => fromWall(`${column.dataset.day}T00:00:00`);
+const dayOf = (column) => fromWall(`${column.dataset.day ?? column.dataset.allDay}T00:00:00`);
 
-// Calls onMoved(id, minutes to shift by) and onDrawn(start, end); `active` says whether a drag is under way.
+// Calls onMoved(id, shift), onResized(id, shift) and onDrawn(start, end), where a shift has days and minutes;
+// `active` says whether a drag is under way.
 export class Drag {
   active = false;
   #place;
   #grip = null;
   #swallowClick = false;
 
-  constructor(place, { onMoved, onDrawn }) {
+  constructor(place, { onMoved, onResized, onDrawn }) {
     this.#place = place;
-    this.onMoved = onMoved;
-    this.onDrawn = onDrawn;
+    Object.assign(this, { onMoved, onResized, onDrawn });
     place.addEventListener("pointerdown", (event) => this.#press(event));
     window.addEventListener("pointermove", (event) => this.#move(event));
     window.addEventListener("pointerup", (event) => this.#release(event));
@@ -28,11 +29,15 @@ export class Drag {
   }
 
   #press(event) {
-    const column = event.target.closest(".day");
     this.#swallowClick = false;
-    if (!column || event.button !== 0 || event.pointerType === "touch") return;
+    if (event.button !== 0 || event.pointerType === "touch") return;
     const button = event.target.closest(".event");
-    this.#grip = { column, button, x: event.clientX, y: event.clientY, minute: minuteAt(column, event.clientY) };
+    const top = Boolean(button?.closest(".all-day"));
+    const column = top ? this.#columnAt(event.clientX, ".cell") : event.target.closest(".day");
+    if (!column || button?.classList.contains("fixed")) return;
+    const kind = !button ? "draw" : event.target.closest(".edge") ? "resize" : top ? "slide" : "carry";
+    const minute = minuteAt(column, event.clientY);
+    this.#grip = { kind, column, button, x: event.clientX, y: event.clientY, minute };
     if (!button) event.preventDefault();
   }
 
@@ -41,36 +46,57 @@ export class Drag {
     if (!grip) return;
     const far = Math.hypot(event.clientX - grip.x, event.clientY - grip.y) > FAR_ENOUGH;
     if (!this.active && far) this.#begin(grip);
-    if (this.active) grip.button ? this.#carry(event) : this.#stretch(event);
+    if (this.active) this.#follow(grip, event);
   }
 
   #begin(grip) {
     this.active = true;
-    document.body.classList.add("dragging");
+    document.body.classList.add(grip.kind === "resize" ? "resizing" : "dragging");
     grip.ghost = grip.button ? grip.button.cloneNode(true) : make("div", "event drawn");
     grip.ghost.classList.add("ghost");
-    grip.ghost.style.left = "0";
-    grip.ghost.style.width = "calc(100% - 4px)";
+    grip.ghost.removeAttribute("data-id");
+    if (grip.kind === "carry" || grip.kind === "draw") Object.assign(grip.ghost.style, { left: "0", width: "calc(100% - 4px)" });
     grip.button?.classList.add("dragged");
   }
 
-  #carry(event) {
-    const grip = this.#grip;
-    const column = this.#columnAt(event.clientX) ?? grip.column;
+  #follow(grip, event) {
+    const minute = minuteAt(grip.column, event.clientY);
+    if (grip.kind === "draw") this.#stretch(grip, minute);
+    if (grip.kind === "resize") this.#pull(grip, minute);
+    if (grip.kind === "slide") this.#slide(grip, event);
+    if (grip.kind === "carry") this.#carry(grip, event);
+  }
+
+  #carry(grip, event) {
+    const column = this.#columnAt(event.clientX, ".day") ?? grip.column;
     const minutes = snap(minuteAt(column, event.clientY) - grip.minute);
-    const days = Math.round((dayOf(column) - dayOf(grip.column)) / 86_400_000);
-    grip.shift = { days, minutes };
+    grip.shift = { days: daysBetween(dayOf(grip.column), dayOf(column)), minutes };
     grip.ghost.style.top = `${grip.button.offsetTop + (minutes / 60) * HOUR}px`;
     column.append(grip.ghost);
   }
 
-  #stretch(event) {
-    const grip = this.#grip;
+  #slide(grip, event) {
+    const days = daysBetween(dayOf(grip.column), dayOf(this.#columnAt(event.clientX, ".cell") ?? grip.column));
+    grip.shift = { days, minutes: 0 };
+    const [from, to] = grip.button.style.gridColumn.split("/").map(Number);
+    grip.ghost.style.gridColumn = `${Math.max(from + days, 2)} / ${Math.min(to + days, 9)}`;
+    grip.button.parentElement.append(grip.ghost);
+  }
+
+  #pull(grip, minute) {
+    const [from, to] = [grip.button.offsetTop, grip.button.offsetTop + grip.button.offsetHeight + 2].map((y) => (y / HOUR) * 60);
+    const minutes = Math.max(snap(minute - grip.minute), snap(from - to) + STEP);
+    grip.shift = { days: 0, minutes };
+    placeAt(grip.ghost, from, to - from + minutes);
+    grip.column.append(grip.ghost);
+  }
+
+  #stretch(grip, minute) {
     const from = Math.floor(grip.minute / STEP) * STEP;
-    const to = Math.min(Math.max(snap(minuteAt(grip.column, event.clientY)), from + STEP), 24 * 60);
+    const to = Math.min(Math.max(snap(minute), from + STEP), 24 * 60);
     grip.drawn = [from, to];
     placeAt(grip.ghost, from, to - from);
-    grip.ghost.textContent = grip.drawn.map((minute) => clock(atMinute(dayOf(grip.column), minute))).join("–");
+    grip.ghost.textContent = grip.drawn.map((at) => clock(atMinute(dayOf(grip.column), at))).join("–");
     grip.column.append(grip.ghost);
   }
 
@@ -80,7 +106,8 @@ export class Drag {
     this.#end();
     if (!wasActive) return;
     this.#swallowClick = true;
-    if (grip.shift?.days || grip.shift?.minutes) this.onMoved(grip.button.dataset.id, grip.shift);
+    const shifted = grip.shift?.days || grip.shift?.minutes;
+    if (shifted) (grip.kind === "resize" ? this.onResized : this.onMoved)(grip.button.dataset.id, grip.shift);
     if (grip.drawn) this.onDrawn(...grip.drawn.map((minute) => atMinute(dayOf(grip.column), minute)));
   }
 
@@ -89,7 +116,7 @@ export class Drag {
     this.#grip?.button?.classList.remove("dragged");
     this.#grip = null;
     this.active = false;
-    document.body.classList.remove("dragging");
+    document.body.classList.remove("dragging", "resizing");
   }
 
   #click(event) {
@@ -99,8 +126,8 @@ export class Drag {
     }
   }
 
-  #columnAt(x) {
-    return [...this.#place.querySelectorAll(".day")].find((column) => {
+  #columnAt(x, kind) {
+    return [...this.#place.querySelectorAll(kind)].find((column) => {
       const { left, right } = column.getBoundingClientRect();
       return left <= x && x < right;
     });

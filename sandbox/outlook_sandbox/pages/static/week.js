@@ -1,6 +1,6 @@
 // Draws one week: a head for each day, the all-day row, and the hours with their events.
-import { calendarColor, categoryColor, dot } from "./colors.js";
-import { addDays, clock, dayName, isoDate, minuteOf, sameDay } from "./dates.js";
+import { addDays, clock, dayName, isoDate, lastDay, longDay, minuteOf, offsetName, sameDay, ZONE } from "./dates.js";
+import { make } from "./dom.js";
 import { partsOfDay, topRows } from "./layout.js";
 
 const HOUR_HEIGHT = 52;
@@ -9,20 +9,15 @@ const FIRST_HOUR_SEEN = 6.8;
 export const HOUR = HOUR_HEIGHT;
 export const minuteAt = (column, y) => ((y - column.getBoundingClientRect().top) / HOUR_HEIGHT) * 60;
 
-export function drawWeek(place, { monday, chosenDay, events, calendars, categories }, onDay) {
-  const scroller = place.querySelector(".scroller");
-  const top = scroller ? scroller.scrollTop : FIRST_HOUR_SEEN * HOUR_HEIGHT;
-  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
-  const days = Array.from({ length: 7 }, (_, number) => addDays(monday, number));
-  const paint = (event) => calendarColor(...withPosition(calendars, event.calendar));
-  const draw = (event) => eventButton(event, paint(event), categories);
-
+// `draw(event)` makes an event's button; `onDay(day)` is called for a day that is chosen where one day is shown.
+export function drawWeek(place, { start, day, events }, draw, onDay) {
+  const top = place.querySelector(".scroller")?.scrollTop ?? FIRST_HOUR_SEEN * HOUR_HEIGHT;
+  const days = Array.from({ length: 7 }, (_, number) => addDays(start, number));
   const box = make("div", "scroller");
-  box.append(dayPicker(days, chosenDay, onDay), heads(days, chosenDay), allDay(days, chosenDay, topRows(events, monday), draw));
-  box.append(hours(days, chosenDay, events, draw));
+  box.append(dayPicker(days, day, onDay), heads(days, day), allDay(days, day, topRows(events, start), draw));
+  box.append(hours(days, day, events, draw));
   place.replaceChildren(box);
   box.scrollTop = top;
-  if (focused) place.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
 function dayPicker(days, chosen, onDay) {
@@ -33,7 +28,7 @@ function dayPicker(days, chosen, onDay) {
     const button = make("button", sameDay(day, new Date()) ? "today" : "");
     button.type = "button";
     button.setAttribute("aria-pressed", sameDay(day, chosen));
-    button.setAttribute("aria-label", dayName(day, { weekday: "long", day: "numeric", month: "long" }));
+    button.setAttribute("aria-label", longDay(day));
     button.append(make("span", "weekday", dayName(day, { weekday: "narrow" })), make("b", "", String(day.getDate())));
     button.addEventListener("click", () => onDay(day));
     picker.append(button);
@@ -43,7 +38,9 @@ function dayPicker(days, chosen, onDay) {
 
 function heads(days, chosen) {
   const row = make("div", "heads");
-  row.append(make("span"));
+  const zone = make("span", "hour zone", offsetName(days[0]));
+  zone.title = `Times in ${ZONE}`;
+  row.append(zone);
   for (const day of days) {
     const head = marked(make("div", "head"), day, chosen);
     head.append(make("span", "weekday", dayName(day, { weekday: "short" })), make("b", "", String(day.getDate())));
@@ -91,7 +88,7 @@ function dayColumn(day, chosen, parts, draw) {
   const column = marked(make("div", "day"), day, chosen);
   column.dataset.day = isoDate(day);
   column.setAttribute("role", "group");
-  column.setAttribute("aria-label", dayName(day, { weekday: "long", day: "numeric", month: "long" }));
+  column.setAttribute("aria-label", longDay(day));
   for (const { event, from, to, lane, lanes } of parts) {
     const button = draw(event);
     const minutes = Math.max(to - from, 20);
@@ -100,11 +97,13 @@ function dayColumn(day, chosen, parts, draw) {
     button.style.width = `calc(${100 / lanes}% - 4px)`;
     button.classList.toggle("short", minutes < 45);
     button.classList.toggle("tall", minutes >= 45);
+    if (event.editable && sameDay(lastDay(event), day)) button.append(make("span", "edge"));
     column.append(button);
   }
   if (sameDay(day, new Date())) {
     const line = make("div", "now");
     line.style.top = `${(minuteOf(new Date()) / 60) * HOUR_HEIGHT}px`;
+    line.title = clock(new Date());
     column.append(line);
   }
   return column;
@@ -115,48 +114,9 @@ export function placeAt(element, from, minutes) {
   element.style.height = `${(minutes / 60) * HOUR_HEIGHT - 2}px`;
 }
 
-function eventButton(event, color, categories) {
-  const button = make("button", "event");
-  button.type = "button";
-  button.dataset.id = event.id;
-  button.style.setProperty("--tint", color);
-  button.classList.toggle("called-off", event.calledOff);
-  button.classList.toggle("quiet", event.quiet);
-  button.setAttribute("aria-label", describe(event));
-  button.title = describe(event);
-  const dots = make("span", "dots");
-  for (const name of event.categories) dots.append(dot(categoryColor(name, categories)));
-  const line = make("span", "line");
-  line.append(dots, make("b", "", event.subject || "(No title)"));
-  if (event.inSeries) line.append(make("span", "series", "↻"));
-  button.append(line);
-  if (event.categories.length) button.append(make("span", "names", event.categories.join(", ")));
-  const place = event.location ? ` · ${event.location}` : "";
-  if (!event.allDay) button.append(make("span", "when", `${clock(event.start)}–${clock(event.end)}${place}`));
-  return button;
-}
-
-export function describe(event) {
-  const when = event.allDay ? "all day" : `${clock(event.start)}–${clock(event.end)}`;
-  const categories = event.categories.length ? `, categories ${event.categories.join(", ")}` : "";
-  return `${event.subject || "(No title)"}, ${when}${categories}`;
-}
-
-function withPosition(calendars, id) {
-  const position = calendars.findIndex((calendar) => calendar.id === id);
-  return [calendars[position], position];
-}
-
 function marked(element, day, chosen) {
   element.classList.toggle("today", sameDay(day, new Date()));
   element.classList.toggle("weekend", day.getDay() % 6 === 0);
   element.classList.toggle("chosen", sameDay(day, chosen));
-  return element;
-}
-
-export function make(name, className = "", text = "") {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
   return element;
 }
