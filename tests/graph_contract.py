@@ -69,6 +69,8 @@ class Contract:
         if response is None:
             yield "this method, path and status are not described"
             return
+        if exchange.method == "HEAD":
+            return
         content = response.get("content", {}).get("application/json")
         if content is None:
             yield from ["a body where none belongs"] if exchange.body is not None else []
@@ -105,7 +107,7 @@ class Contract:
     def _operation(self, exchange: Exchange) -> Json | None:
         parts = _segments(exchange.path)
         for template, item in self._paths:
-            if len(template) == len(parts) and all(a == b or a.startswith("{") for a, b in zip(template, parts, strict=True)):
+            if len(template) == len(parts) and all(map(_stands_for, template, parts)):
                 found: Json | None = item.get(exchange.method.lower())
                 return found
         return None
@@ -181,31 +183,42 @@ class Checked:
         if scope["type"] != "http" or not scope["path"].startswith(VERSION):
             await self._app(scope, receive, send)
             return
-        asked, answered = bytearray(), bytearray()
-        start: Json = {}
+        passing = _Passing(scope, receive, send, self._spoiled)
+        await self._app(scope, passing.receive, passing.send)
 
-        async def reading() -> Any:
-            message = await receive()
-            asked.extend(message.get("body", b""))
-            return message
+    def _spoiled(self) -> bool:
+        """Whether answers are wanted not to be Graph's."""
+        return any(isinstance(armed.fault, Garbage) and armed.struck for armed in self._sandbox.faults.all())
 
-        async def writing(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            answered.extend(message.get("body", b""))
-            await send(message)
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                self._check(scope, start, bytes(asked), bytes(answered))
 
-        await self._app(scope, reading, writing)
+class _Passing:
+    """A request and its answer as they pass by."""
 
-    def _check(self, scope: Scope, start: Json, asked: bytes, answered: bytes) -> None:
-        if any(isinstance(armed.fault, Garbage) and armed.struck for armed in self._sandbox.faults.all()):
-            return  # wanted not to be Graph's
-        headers = {name.lower(): value.decode() for name, value in start["headers"]}
-        path = (scope.get("raw_path") or scope["path"].encode()).decode()
-        query = scope["query_string"].decode()
-        check(scope["method"], path, query, asked, start["status"], headers.get(b"content-type", ""), answered)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, spoiled: Callable[[], bool]) -> None:
+        self._scope, self._receive, self._send, self._spoiled = scope, receive, send, spoiled
+        self.transport = getattr(getattr(send, "__self__", None), "transport", None)  # the sandbox cuts it if it has to
+        self._start: Json = {}
+        self._asked, self._answered = bytearray(), bytearray()
+
+    async def receive(self) -> Any:
+        message = await self._receive()
+        self._asked += message.get("body", b"")
+        return message
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._start = dict(message)
+        self._answered += message.get("body", b"")
+        if message["type"] == "http.response.body" and not message.get("more_body") and not self._spoiled():
+            self._check()
+        await self._send(message)
+
+    def _check(self) -> None:
+        scope, headers = self._scope, {name.lower(): value.decode() for name, value in self._start["headers"]}
+        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        query = scope["query_string"].decode("latin-1")
+        kind = headers.get(b"content-type", "")
+        check(scope["method"], path, query, bytes(self._asked), self._start["status"], kind, bytes(self._answered))
 
 
 def checked_app(sandbox: Sandbox) -> Checked:
@@ -263,11 +276,16 @@ def _merge(whole: Json, more: Json) -> None:
 def _segments(path: str) -> list[str]:
     """A path in the description's own words: the signed-in user is /me, the default calendar one of the calendars."""
     parts = [unquote(part) for part in path.removeprefix(VERSION).strip("/").split("/")]
-    if parts[0] == "users" and len(parts) > 1:
+    if parts[0].casefold() == "users" and len(parts) > 1:
         parts = ["me", *parts[2:]]
-    if parts[:2] == ["me", "calendar"] and len(parts) > 2:
+    if [part.casefold() for part in parts[:2]] == ["me", "calendar"] and len(parts) > 2:
         parts = ["me", "calendars", "default", *parts[2:]]
     return [re.sub(r"^(microsoft\.graph\.)?delta(\(\))?$", "delta()", part) for part in parts]
+
+
+def _stands_for(part: str, segment: str) -> bool:
+    """Upper and lower case are the same to Graph."""
+    return part.startswith("{") or part.casefold() == segment.casefold()
 
 
 def _steps(batch: Exchange) -> Iterator[Exchange]:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from outlook_sandbox.app import create_app
 from outlook_sandbox.cut import ConnectionCut
 from outlook_sandbox.faults import Conflict, Cut, ErrorAnswer, Garbage, Slow, Throttled
+from tests.graph_contract import checked_app
 from tests.serving import serving, until
 from tests.unit.sandbox.graph_client import Graph, event, sandbox_graph, weekly
 
@@ -23,14 +23,6 @@ VIEW = "/me/calendarView?startDateTime=2026-11-01T00:00:00Z&endDateTime=2026-12-
 async def graph() -> AsyncIterator[Graph]:
     async with sandbox_graph() as made:
         yield made
-
-
-@pytest.fixture
-async def unchecked(graph: Graph) -> AsyncIterator[httpx2.AsyncClient]:
-    """For requests that Graph's description doesn't describe."""
-    transport = httpx2.ASGITransport(create_app(graph.sandbox))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox.test") as client:
-        yield client
 
 
 def error(answer: httpx2.Response) -> dict[str, Any]:
@@ -144,7 +136,7 @@ async def test_without_a_listener_a_cut_connection_is_an_exception(graph: Graph)
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_connection_ends_without_an_answer_before_or_after_the_work(graph: Graph, after: bool) -> None:
     made = await graph.create()
-    async with serving(lambda _: create_app(graph.sandbox)) as address, httpx2.AsyncClient(base_url=f"{address}/v1.0") as client:
+    async with serving(lambda _: checked_app(graph.sandbox)) as address, httpx2.AsyncClient(base_url=f"{address}/v1.0") as client:
         graph.sandbox.faults.add(Cut(method="PATCH", after=after, times=1))
         bearer = {"Authorization": f"Bearer {graph.token}"}
         path, body = f"/me/events/{made['id']}", {"subject": "changed"}
@@ -219,10 +211,8 @@ async def test_requests_to_the_subscription_service_meet_faults_too(graph: Graph
         ("POST", "/me/drive", 400),
     ],
 )
-async def test_odd_requests_are_answered_in_graphs_envelope(
-    graph: Graph, unchecked: httpx2.AsyncClient, method: str, path: str, status: int
-) -> None:
-    answer = await unchecked.request(method, f"/v1.0{path}", headers={"Authorization": f"Bearer {graph.token}"})
+async def test_odd_requests_are_answered_in_graphs_envelope(graph: Graph, method: str, path: str, status: int) -> None:
+    answer = await graph.client.request(method, f"/v1.0{path}", headers={"Authorization": f"Bearer {graph.token}"})
     assert answer.status_code == status
     if status >= 400 and method != "HEAD":
         error(answer)
