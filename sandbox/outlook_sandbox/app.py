@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from outlook_sandbox import seed
 from outlook_sandbox.accounts import Accounts
 from outlook_sandbox.clock import Clock
+from outlook_sandbox.control import problems
 from outlook_sandbox.control import routes as control
 from outlook_sandbox.customers import routes as customers
 from outlook_sandbox.customers.feed import Feed
@@ -85,6 +86,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     app.add_middleware(Journaled, journal=sandbox.journal, clock=sandbox.clock)
     app.add_middleware(Door, sandbox=sandbox)
     app.state.sandbox = sandbox
+    problems.install(app)
     for part in (control, identity, issuer, pages, customers):
         app.include_router(part.router)
 

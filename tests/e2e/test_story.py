@@ -211,7 +211,7 @@ async def test_a_removed_calendar_leaves_nothing_behind(settings: Page, browser:
 
         async def subscribed() -> int:
             listed = (await sandbox.get("/sandbox/v1/subscriptions")).json()
-            account = next(one for one in (await sandbox.get("/sandbox/v1/accounts")).json() if one["username"] == ACCOUNT)
+            account = (await sandbox.get(f"/sandbox/v1/accounts/{ACCOUNT}")).json()
             calendar = next(one["id"] for one in account["calendars"] if one["name"] == "Calendar")
             return sum(calendar in one["resource"] for one in listed)
 

@@ -54,8 +54,8 @@ def test_it_serves_http_and_https_and_keeps_its_data(tmp_path: Path) -> None:
         assert httpx2.get(f"https://localhost:{ports[1]}/readyz", verify=trust).status_code == 200
         authority = (tmp_path / "ca.pem").read_bytes()
     with sandbox(tmp_path, ports) as client:
-        accounts = client.get("/sandbox/v1/accounts").json()
-        assert [found["calendars"] for found in accounts if found["id"] == made.json()["id"]] == [made.json()["calendars"]]
+        kept = client.get("/sandbox/v1/accounts/tim@example.org").json()
+        assert kept == made.json()
         assert (tmp_path / "ca.pem").read_bytes() == authority
 
 
