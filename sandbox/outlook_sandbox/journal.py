@@ -81,7 +81,10 @@ class Journal:
 
 
 class Journaled:
-    """Notes each request that Graph's door does not note itself: sign-in, tokens, pages."""
+    """Notes each request that Graph's door does not note itself: sign-in, tokens, pages; not their files, nor the calendar
+    page's asking whether anything is new."""
+
+    QUIET = ("/v1.0/", "/sandbox/", "/assets/", "/outlook/version", "/readyz", "/livez")
 
     def __init__(self, app: "ASGIApp", journal: Journal, clock: "Clock") -> None:
         self._app = app
@@ -89,7 +92,7 @@ class Journaled:
         self._clock = clock
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http" or scope["path"].startswith(("/v1.0/", "/sandbox/", "/readyz", "/livez")):
+        if scope["type"] != "http" or scope["path"].startswith(self.QUIET):
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()

@@ -17,7 +17,9 @@ router = APIRouter(tags=["accounts"])
 @router.get("/accounts")
 async def list_accounts(sandbox: TheSandbox, page: Annotated[AccountsPage, Query()]) -> list[AccountShown]:
     """A page of them, by user name."""
-    later = [account for account in sandbox.accounts.all() if account.username > page.after]
+    wanted = page.search.casefold()
+    found = [account for account in sandbox.accounts.all() if wanted in f"{account.username} {account.name}".casefold()]
+    later = [account for account in found if account.username > page.after]
     return [_shown(account) for account in later[: page.limit]]
 
 

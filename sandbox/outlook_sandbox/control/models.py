@@ -1,12 +1,13 @@
 """What the control API takes and gives, for its routes and for the client: this file needs no server."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
 
 from outlook_sandbox.accounts import Kind
+from outlook_sandbox.delivery.endpoints import EndpointShown
 from outlook_sandbox.faults import AnyFault
 from outlook_sandbox.journal import Entry
 
@@ -16,7 +17,13 @@ Color = Literal[
     "auto", "lightBlue", "lightGreen", "lightOrange", "lightGray",
     "lightYellow", "lightTeal", "lightPink", "lightBrown", "lightRed",
 ]  # fmt: skip
+UserConsent = Literal["allowed", "forbidden", "by-request"]
+Audience = Literal["AzureADMyOrg", "AzureADMultipleOrgs", "AzureADandPersonalMicrosoftAccount", "PersonalMicrosoftAccount"]
+Reason = Literal["user", "admin", "password-reset", "password-change", "disabled"]
+LifecycleEvent = Literal["reauthorizationRequired", "subscriptionRemoved", "missed"]
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
+Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", examples=["c1f6d8e2-5a37-4b90-8e64-2f9b7d103c55"])]
+Domain = Annotated[str, Field(pattern=r"^[^@/\s]+$", min_length=1, max_length=200, examples=["bergpraxis.example"])]
 
 
 class Asked(BaseModel):
@@ -80,6 +87,8 @@ class AccountShown(BaseModel):
     username: str = Field(examples=["anna.keller@bergpraxis.example"])
     name: str
     kind: Kind
+    admin: bool = Field(description="may consent for the whole tenant")
+    disabled: bool = Field(description="can neither sign in nor refresh")
 
 
 class AccountOpened(AccountShown):
@@ -93,18 +102,157 @@ class NewAccount(Asked):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"username": "tess@ting.example", "name": "Tess Ting"}]})
 
-    username: str = Field(min_length=3, max_length=200)
+    username: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)
     name: str = Field(min_length=1, max_length=200)
     kind: Kind = "work"
-    tid: str | None = Field(default=None, max_length=100, description="none: a new tenant; personal accounts share one")
+    tid: Guid | None = Field(default=None, description="the tenant of a work account; none: a new one")
+    admin: bool = Field(default=False, description="a work account that may consent for its whole tenant")
     events: int = Field(default=0, ge=0, le=200_000)
+
+    @model_validator(mode="after")
+    def _personal_accounts_have_no_tenant(self) -> Self:
+        if self.kind == "personal" and (self.tid or self.admin):
+            raise ValueError("a personal account has neither a tenant nor an admin")
+        return self
+
+
+class Population(Asked):
+    """Work accounts `person1@…` and on, in a tenant of their own. With an `app`, each comes with an access token for it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"mailboxes": 2000, "events": 200}]})
+
+    mailboxes: int = Field(ge=1, le=10_000)
+    events: int = Field(default=0, ge=0, le=10_000)
+    domain: str = Field(default="population.example", min_length=3, max_length=100, pattern=r"^[a-z0-9.-]+$")
+    app: Identifier | None = None
+    scopes: list[Identifier] = Field(default=["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"], max_length=100)
+
+
+class Inhabitant(BaseModel):
+    id: str
+    username: str
+    access_token: str | None
+
+
+class Populated(BaseModel):
+    """The tenant that was made, and who lives there."""
+
+    tid: str
+    accounts: list[Inhabitant]
 
 
 class AccountsPage(Asked):
     """Accounts are listed by user name; a page that is full may have a next one, after its last user name."""
 
+    search: str = Field(default="", max_length=200, description="part of the name or of the user name")
     limit: int = Field(default=100, ge=1, le=1000)
     after: str = Field(default="", max_length=200, description="the last user name of the page before")
+
+
+class AccountChange(Asked):
+    """What is given is changed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"disabled": False}]})
+
+    admin: bool | None = None
+    disabled: bool | None = Field(default=None, description="true alone leaves grants and subscriptions: see `revoke`")
+
+
+class Revocation(Asked):
+    """What ends the account's grants, to all apps.
+
+    `user`, `admin`: somebody signed the account out everywhere; `password-reset`: an admin reset the password: refresh tokens
+    are dead, subscriptions are gone, with `subscriptionRemoved`. `disabled`: so it is, and the account can't sign in either.
+    `password-change`: refresh tokens live on, but subscriptions are gone without a word. In each case an access token lives
+    until it expires, and Graph challenges clients that declared `cp1`.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "password-reset"}]})
+
+    reason: Reason
+    at_once: bool = Field(default=False, description="access tokens are dead too")
+
+
+class ConsentShown(BaseModel):
+    """What an account has allowed an app."""
+
+    app: str
+    name: str
+    scopes: list[str]
+
+
+class TenantShown(BaseModel):
+    """An organization, and whether its people may consent to an app themselves."""
+
+    id: str
+    domain: str
+    user_consent: UserConsent
+
+
+class TenantPolicy(Asked):
+    """`forbidden`: people need an admin's consent (AADSTS90094); `by-request`: they may ask for it on the way (90095)."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_consent": "forbidden"}]})
+
+    user_consent: UserConsent = "allowed"
+    domain: Domain | None = Field(default=None, description="none: as it was, or that of its first account")
+
+
+class AppSecret(Asked):
+    """A client secret, which is refused (AADSTS7000222) once it has expired by the sandbox's clock."""
+
+    value: SecretStr = Field(min_length=1, max_length=1000)
+    expires_at: datetime | None = None
+
+
+class AppSettings(Asked):
+    """An app registration. A public client has neither secrets nor certificates."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "My app", "redirect_uris": ["http://localhost:9000/return"], "secrets": [{"value": "made-up"}]}]
+        }
+    )
+
+    name: str = Field(min_length=1, max_length=200)
+    redirect_uris: list[Identifier] = Field(default=[], max_length=256)
+    secrets: list[AppSecret] = Field(default=[], max_length=20)
+    certificates: list[Annotated[str, Field(max_length=20_000)]] = Field(default=[], max_length=20, description="each in PEM")
+    sign_in_audience: Audience = "AzureADandPersonalMicrosoftAccount"
+    tenant: Guid | None = Field(default=None, description="the home of an app of AzureADMyOrg")
+    public: bool = False
+    disabled: bool = False
+    publisher: str = Field(default="unverified", max_length=200)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.public and (self.secrets or self.certificates):
+            raise ValueError("a public client has neither secrets nor certificates")
+        if (self.sign_in_audience == "AzureADMyOrg") != (self.tenant is not None):
+            raise ValueError("an app of AzureADMyOrg has a tenant, and no other app has one")
+        return self
+
+
+class SecretShown(BaseModel):
+    """A secret by its first three characters, as Microsoft shows it."""
+
+    hint: str
+    expires_at: datetime | None
+
+
+class AppShown(BaseModel):
+    """An app registration; `id` is its client id."""
+
+    id: str
+    name: str
+    redirect_uris: list[str]
+    secrets: list[SecretShown]
+    certificates: list[str]
+    sign_in_audience: Audience
+    tenant: str | None
+    public: bool
+    disabled: bool
+    publisher: str
 
 
 class TokenWanted(Asked):
@@ -187,6 +335,15 @@ class SubscriptionShown(GraphNamed):
     creator_id: str = Field(description="the account")
 
 
+class LifecycleWanted(Asked):
+    """Events for the subscription's lifecycle address, in one post; `subscriptionRemoved` removes it first."""
+
+    events: list[LifecycleEvent] = Field(min_length=1, max_length=100, examples=[["missed"]])
+
+
+DeliveryShown = EndpointShown
+
+
 class Now(BaseModel):
     """The sandbox's time."""
 
@@ -215,3 +372,28 @@ class FaultKind(BaseModel):
     json_schema: dict[str, Any] = Field(alias="schema")
 
     model_config = ConfigDict(populate_by_name=True)
+
+
+class Limits(BaseModel):
+    """What is allowed here, as Microsoft allows it."""
+
+    requests_at_once: int = Field(description="of an app for a mailbox")
+    requests_per_10_minutes: int = Field(description="of an app for a mailbox")
+    batch_requests: int
+    subscriptions_per_mailbox: int
+    subscription_minutes_shortest: int = Field(description="a shorter life is made as long")
+    subscription_minutes_longest: int
+
+
+class SettingsShown(BaseModel):
+    """How this sandbox was started, without its secrets."""
+
+    http_port: int
+    https_port: int
+    client_id: str = Field(description="of the app that is registered from the start")
+    redirect_uris: list[str]
+    longest_view_days: int
+    settle_seconds: float
+    latency_ms: int
+    kafka_bootstrap_servers: str | None
+    limits: Limits
