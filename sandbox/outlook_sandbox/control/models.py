@@ -22,7 +22,9 @@ Audience = Literal["AzureADMyOrg", "AzureADMultipleOrgs", "AzureADandPersonalMic
 Reason = Literal["user", "admin", "password-reset", "password-change", "disabled"]
 LifecycleEvent = Literal["reauthorizationRequired", "subscriptionRemoved", "missed"]
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
-Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", examples=["c1f6d8e2-5a37-4b90-8e64-2f9b7d103c55"])]
+Guid = Annotated[
+    str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", examples=["c1f6d8e2-5a37-4b90-8e64-2f9b7d103c55"])
+]
 Domain = Annotated[str, Field(pattern=r"^[^@/\s]+$", min_length=1, max_length=200, examples=["bergpraxis.example"])]
 
 

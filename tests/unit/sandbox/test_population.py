@@ -1,0 +1,36 @@
+"""Thousands of mailboxes by one call."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.sandbox.graph_client import Graph, sandbox_graph
+
+APP = "load"
+
+
+@pytest.fixture
+async def graph() -> AsyncIterator[Graph]:
+    async with sandbox_graph() as made:
+        yield made
+
+
+async def test_two_thousand_mailboxes_of_two_hundred_events_come_by_one_call(graph: Graph) -> None:
+    wanted = {"mailboxes": 2000, "events": 200, "domain": "big.example", "app": APP}
+    answer = await graph.client.post("/sandbox/v1/population", json=wanted)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert len({account["id"] for account in made["accounts"]}) == 2000
+    for account in (made["accounts"][0], made["accounts"][-1]):
+        found = await graph.get("/me/events?$top=1000", token=account["access_token"])
+        assert len(found["value"]) == 200
+    others = [len(graph.sandbox.mailboxes.of(known).events) for known in graph.sandbox.accounts.all() if known.tid == made["tid"]]
+    assert others == [200] * 2000
+
+
+async def test_a_name_that_is_taken_makes_none_of_them(graph: Graph) -> None:
+    wanted = {"mailboxes": 3, "domain": "small.example"}
+    assert (await graph.client.post("/sandbox/v1/population", json=wanted | {"mailboxes": 1})).status_code == 201
+    before = len(graph.sandbox.accounts.all())
+    assert (await graph.client.post("/sandbox/v1/population", json=wanted)).status_code == 409
+    assert len(graph.sandbox.accounts.all()) == before
