@@ -16,8 +16,9 @@ def whole(event: Event) -> Item:
 def in_window(event: Event, start: int, end: int) -> Iterator[Item]:
     """The single event, or the occurrences and exceptions of a series, that lie in the window."""
     if event.recurrence is None:
-        item = whole(event)
-        if item.within(start, end):
+        begins, ends = event.span.seconds
+        # Most events lie elsewhere, and every view asks them all.
+        if begins < end and ends >= start and (item := whole(event)).within(start, end):
             yield item
         return
     for day in _days(event, start, end):
