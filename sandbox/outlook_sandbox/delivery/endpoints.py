@@ -62,9 +62,10 @@ class Endpoint:
         self._late = 0
 
     def state(self, now: datetime) -> State:
-        """As it is now: a state whose ten minutes are over is looked at again."""
+        """As it is now: a state whose ten minutes are over, or which a clock that was put back left in the future, is looked
+        at again."""
         self._forget(now)
-        if self._until is not None and now >= self._until:
+        if self._until is not None and not now < self._until <= now + WINDOW:
             if self._state == "drop":
                 self._state, self._until = "probe", None
             else:
@@ -115,7 +116,7 @@ class Endpoint:
         return "slow" if self._slow > SLOW_SHARE * responses else "normal"
 
     def _forget(self, now: datetime) -> None:
-        while self._responses and (self._responses[0][0] <= now - WINDOW or len(self._responses) > MOST_RESPONSES):
+        while self._responses and (abs(now - self._responses[0][0]) >= WINDOW or len(self._responses) > MOST_RESPONSES):
             _, slow, late = self._responses.popleft()
             self._slow -= slow
             self._late -= late

@@ -219,6 +219,10 @@ def test_slow_is_looked_at_again_every_10_minutes() -> None:
     assert judge.state(NOON + timedelta(minutes=20)) == "normal"
 
 
+def test_a_clock_that_is_put_back_makes_no_state_longer() -> None:
+    assert _judge(*[3.1] * 10).state(NOON - timedelta(days=3)) == "normal"
+
+
 def test_drop_ends_with_a_probe_that_is_answered() -> None:
     judge = _judge(*[10.1] * 10)
     later = NOON + timedelta(minutes=10)
