@@ -139,7 +139,9 @@ class Operations:
 
         Raises GraphError 400 or 405.
         """
-        segment, known, names = self._versions[version], [], []
+        segment, known, names = self._versions.get(version), [], []
+        if segment is None:
+            raise _unknown(version)
         for name in path:
             child = segment.children.get(name.casefold())
             if child is None:

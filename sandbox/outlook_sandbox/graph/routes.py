@@ -11,7 +11,7 @@ from outlook_sandbox.state import Sandbox
 
 # Importing these registers their operations.
 OPERATIONS = (batch, calendars, categories, delta, events, subscribing, user)
-VERSIONS = ("v1.0", "beta")
+VERSIONS = ("/v1.0/", "/beta/")
 LARGEST_BODY = 4 * 1024 * 1024
 LONGEST_ADDRESS = 16 * 1024
 JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
@@ -28,7 +28,7 @@ class Door:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].split("/", 2)[1] not in VERSIONS:
+        if scope["type"] != "http" or not f"{scope['path']}/".startswith(VERSIONS):
             await self._app(scope, receive, send)
             return
         request = _request(scope, await _body(receive))

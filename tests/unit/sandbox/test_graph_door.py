@@ -189,6 +189,7 @@ async def test_requests_to_the_subscription_service_meet_faults_too(graph: Graph
         ("GET", "/", 400),
         ("GET", "/me/", 200),
         ("GET", "//me", 400),
+        ("GET", "%2Fme", 400),
         ("GET", "/me//calendars", 400),
         ("GET", "/ME/CalendarS", 200),
         ("GET", "/Users/TESS@ting.example/calendars", 200),
@@ -233,6 +234,14 @@ async def test_a_body_of_more_than_four_megabytes_is_refused(graph: Graph) -> No
     answer = await graph.client.post(f"/v1.0{path}", content=body + b" ", headers=headers)
     assert answer.status_code == 413
     error(answer)
+
+
+async def test_a_large_upload_is_read_to_its_end_and_the_connection_stays_good(graph: Graph) -> None:
+    async with serving(lambda _: checked_app(graph.sandbox)) as address, httpx2.AsyncClient(base_url=f"{address}/v1.0") as client:
+        headers = {"Authorization": f"Bearer {graph.token}", "Content-Type": "application/json"}
+        for _ in range(2):
+            assert (await client.post("/me/events", content=b"x" * 20_000_000, headers=headers)).status_code == 413
+            assert (await client.get("/me", headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize(
