@@ -111,7 +111,8 @@ class Journaled:
         finally:
             took = round((time.perf_counter() - began) * 1000, 3)
             number, now = self._journal.next_number(), self._clock.now()
-            self._journal.add(Entry(number, now, scope["method"], scope["path"], "", status, took, **noted))
+            known = (noted.get("account"), noted.get("app"))
+            self._journal.add(Entry(number, now, scope["method"], scope["path"], "", status, took, *known))
 
 
 def note(scope: Any, **known: str) -> None:

@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from outlook_sandbox.accounts import Kind
-from outlook_sandbox.delivery.endpoints import EndpointShown
 from outlook_sandbox.faults import AnyFault
 from outlook_sandbox.journal import Entry
 
@@ -165,14 +164,20 @@ class Revocation(Asked):
 
     `user`, `admin`: somebody signed the account out everywhere; `password-reset`: an admin reset the password: refresh tokens
     are dead, subscriptions are gone, with `subscriptionRemoved`. `disabled`: so it is, and the account can't sign in either.
-    `password-change`: refresh tokens live on, but subscriptions are gone without a word. In each case an access token lives
-    until it expires, and Graph challenges clients that declared `cp1`.
+    `password-change`: refresh tokens live on, but subscriptions are gone without a word. Access tokens live until they expire,
+    unless `at_once`; Graph challenges those of clients that declared `cp1`.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "password-reset"}]})
 
     reason: Reason
     at_once: bool = Field(default=False, description="access tokens are dead too")
+
+    @model_validator(mode="after")
+    def _a_change_of_password_ends_no_token(self) -> Self:
+        if self.reason == "password-change" and self.at_once:
+            raise ValueError("a change of password ends no token")
+        return self
 
 
 class ConsentShown(BaseModel):
@@ -203,8 +208,8 @@ class TenantPolicy(Asked):
 class AppSecret(Asked):
     """A client secret, which is refused (AADSTS7000222) once it has expired by the sandbox's clock."""
 
-    value: SecretStr = Field(min_length=1, max_length=1000)
-    expires_at: datetime | None = None
+    value: str = Field(min_length=1, max_length=1000, repr=False)
+    expires_at: AwareDatetime | None = None
 
 
 class AppSettings(Asked):
@@ -341,9 +346,6 @@ class LifecycleWanted(Asked):
     """Events for the subscription's lifecycle address, in one post; `subscriptionRemoved` removes it first."""
 
     events: list[LifecycleEvent] = Field(min_length=1, max_length=100, examples=[["missed"]])
-
-
-DeliveryShown = EndpointShown
 
 
 class Now(BaseModel):

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from outlook_sandbox.control import accounts, calendars, faults, observing, population, whole
+from outlook_sandbox.control import accounts, calendars, faults, identity, journal, population, subscriptions, whole
 from outlook_sandbox.control.problems import PREFIX, refusals
 
 
@@ -12,5 +12,5 @@ def _name(route: APIRoute) -> str:
 
 
 router = APIRouter(prefix=PREFIX, responses=refusals(422), generate_unique_id_function=_name)
-for part in (accounts, calendars, faults, observing, population, whole):
+for part in (accounts, calendars, identity, faults, journal, subscriptions, population, whole):
     router.include_router(part.router)

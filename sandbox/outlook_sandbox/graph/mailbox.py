@@ -306,6 +306,14 @@ class Mailboxes:
             mailbox.open(self._first)
         return mailbox
 
+    def remove(self, account: Account) -> None:
+        """All of the account's, without a word; what still waits to happen to its events finds none."""
+        mailbox = self._mailboxes.pop(account.id, None)
+        if mailbox is not None:
+            mailbox.events.clear()
+        for kind in KINDS:
+            self._database.clear(f"{kind} {account.id}")
+
     def clear(self) -> None:
         self._mailboxes.clear()
         for kind in KINDS:

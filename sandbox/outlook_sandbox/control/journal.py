@@ -1,4 +1,4 @@
-"""What the sandbox was asked, and who is subscribed."""
+"""What the sandbox was asked."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -6,12 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from outlook_sandbox.control.finding import TheSandbox
-from outlook_sandbox.control.models import JournalQuery, JournalShown, SubscriptionShown
-from outlook_sandbox.graph.subscriptions import subscription_json
+from outlook_sandbox.control.models import JournalQuery, JournalShown
 from outlook_sandbox.journal import Entry
 from outlook_sandbox.state import Sandbox
 
-router = APIRouter(tags=["observing"])
+router = APIRouter(tags=["journal"])
 
 
 @router.get("/journal")
@@ -31,12 +30,6 @@ async def read_journal(sandbox: TheSandbox, query: Annotated[JournalQuery, Query
 async def forget_journal(sandbox: TheSandbox) -> None:
     """Begin anew; numbers go on."""
     sandbox.journal.clear()
-
-
-@router.get("/subscriptions")
-async def list_subscriptions(sandbox: TheSandbox) -> list[SubscriptionShown]:
-    """Every app's, of every account."""
-    return [SubscriptionShown(**subscription_json(entry, with_state=True)) for entry in sandbox.subscriptions.all()]
 
 
 def _filter(sandbox: Sandbox, query: JournalQuery) -> Callable[[Entry], bool]:
