@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from outlook_sandbox.accounts import PERSONAL_TENANT, Account
+from outlook_sandbox.accounts import PERSONAL_TENANT
 from outlook_sandbox.html import page
 from outlook_sandbox.identity.apps import App
 from outlook_sandbox.identity.authorize import Destination, read_destination
@@ -30,8 +30,8 @@ class Visit:
     destination: Destination
     scope: str | None
 
-    def told(self, code: int, account: Account | None = None, **more: str) -> Response:
-        refused = Refused(code, app=self.app.id, app_name=self.app.name, user=account.username if account else "…")
+    def told(self, code: int, **more: str) -> Response:
+        refused = Refused(code, app_name=self.app.name)
         return told(self.sandbox, self.destination, refused, admin_consent="True", **more)
 
 
@@ -95,7 +95,7 @@ def _step(visit: Visit, request: Request, form: dict[str, str]) -> Response:
     shown: dict[str, Any] = {"app": visit.app, "account": account, "forms_lead_to": [visit.destination.origin]}
     if not account.admin:
         if form.get("answer") == "return":
-            return visit.told(90094, account)
+            return visit.told(90094)
         refused = Refused(90094, app_name=visit.app.name)
         return page("identity/admin_needed.html", refused=refused, **shown)
     if form.get("answer") != "accept":

@@ -77,7 +77,7 @@ def _redeem_code(request: TokenRequest, tokens: Tokens, accounts: Accounts, now:
 
 def _redeem_refresh_token(request: TokenRequest, tokens: Tokens, accounts: Accounts, now: datetime) -> dict[str, Any]:
     text, claims = request.need("refresh_token"), read_claims(request.form.get("claims"))
-    grant = tokens.redeem(text, request.app.id, claims)
+    grant = tokens.redeem(text, request.app.id, claims.not_before)
     account = _account(accounts, grant.account, request.tenant)
     check_account(account, request.tenant)
     scopes = request.scopes_within(grant.scopes)

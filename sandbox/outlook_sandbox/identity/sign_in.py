@@ -105,9 +105,9 @@ def _step(visit: Visit, request: Request, form: dict[str, str]) -> Response:
         return _faulty(visit, fault, account)
     check_scopes_for(account, visit.wish.scopes)
     if visit.wish.prompt == "consent" or not visit.has_consent(account):
-        page = _consent(visit, account, form)
-        if page is not None:
-            return page
+        asked = _consent(visit, account, form)
+        if asked is not None:
+            return asked
     visit.sandbox.accounts.use(account, visit.sandbox.clock.now())
     response = answer(visit.destination, visit.code_for(account))
     response.set_cookie(SIGNED_IN, account.id, httponly=True, samesite="lax")

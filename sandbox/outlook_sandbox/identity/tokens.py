@@ -10,7 +10,7 @@ import msgspec
 from outlook_sandbox.accounts import Account
 from outlook_sandbox.clock import Clock
 from outlook_sandbox.database import Database
-from outlook_sandbox.identity import claims
+from outlook_sandbox.identity.claims import challenge
 from outlook_sandbox.identity.codes import Codes
 from outlook_sandbox.identity.consents import Consents
 from outlook_sandbox.identity.errors import Refused
@@ -112,8 +112,11 @@ class Tokens:
         token = self._access.get(bearer)
         return token if token and token.expires_at > self._clock.now() else None
 
-    def redeem(self, refresh_token: str, app: str, asked: claims.Claims = claims.Claims()) -> Grant:  # noqa: B008 - frozen
-        """The grant behind a refresh token. Raises Refused for one that is unknown, dead or another app's."""
+    def redeem(self, refresh_token: str, app: str, not_before: int = 0) -> Grant:
+        """The grant behind a refresh token. Raises Refused for one that is unknown, dead or another app's.
+
+        `not_before` is what the request's claims say: it proves the grant if a challenge asked for it.
+        """
         token = self._refresh.get(refresh_token)
         now = self._clock.now()
         if token is None or token.app != app:
@@ -124,7 +127,7 @@ class Tokens:
             raise Refused(700082, issued=_stamp(token.issued_at))
         self._keep(refresh_token, msgspec.structs.replace(token, used_at=now))
         challenged_at = self._challenges.get(token.account)
-        if challenged_at and asked.not_before >= int(challenged_at.timestamp()):
+        if challenged_at and not_before >= int(challenged_at.timestamp()):
             return token.grant(proved_at=now)
         return token.grant(token.proved_at)
 
@@ -162,7 +165,7 @@ class Tokens:
     def challenge_for(self, token: AccessToken) -> str | None:
         """The `claims` with which Graph challenges the token, in base64, or None if it is good."""
         at = self._challenges.get(token.account) if token.cp1 else None
-        return claims.challenge(at) if at and token.proved_at <= at else None
+        return challenge(at) if at and token.proved_at <= at else None
 
     def clear(self) -> None:
         """Forget every token, code and consent; the signing key stays."""

@@ -6,15 +6,22 @@ import hashlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
+import jwt
 import trustme
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from outlook_sandbox.accounts import PERSONAL_TENANT, Account
 from outlook_sandbox.app import make_sandbox
@@ -32,6 +39,7 @@ RETURN = "http://localhost:8400/connect/microsoft/return"
 SCOPES = "openid profile offline_access User.Read Calendars.ReadWrite MailboxSettings.ReadWrite"
 VERIFIER = "a-verifier-that-is-long-enough-for-the-rule-of-43"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+HTTPS = "https://localhost:8411"
 CP1 = '{"access_token":{"xms_cc":{"values":["cp1"]}}}'
 Json = dict[str, Any]
 
@@ -159,3 +167,30 @@ class MsalHttp:
 
     def close(self) -> None:
         self._client.close()
+
+
+@dataclass
+class Certificate:
+    """A self-signed certificate and its key, as an app holds them."""
+
+    key: str
+    pem: str
+
+    def assertion(self, app: str, header: str = "x5t#S256", **changes: Any) -> str:
+        certificate = x509.load_pem_x509_certificate(self.pem.encode())
+        method = hashes.SHA256() if header == "x5t#S256" else hashes.SHA1()  # noqa: S303 - as x5t is
+        thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(method)).rstrip(b"=").decode()
+        now = int(time.time())
+        claims = {"aud": f"{HTTPS}/common/oauth2/v2.0/token", "iss": app, "sub": app, "jti": "1", "exp": now + 600} | changes
+        algorithm = "PS256" if header == "x5t#S256" else "RS256"
+        return jwt.encode(claims, self.key, algorithm, {header: thumbprint} if header else {})
+
+
+def make_certificate(ends: timedelta = timedelta(days=30)) -> Certificate:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An app")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + ends)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Certificate(encoded.decode(), pem.decode())

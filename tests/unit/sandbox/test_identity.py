@@ -1,56 +1,38 @@
 """The sandbox's Microsoft identity platform, driven as a browser, an app and MSAL drive it."""
 
 import base64
-import contextlib
 import html
 import json
 import re
-import time
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import jwt
-import msal
-import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from outlook_sandbox.accounts import PERSONAL_TENANT, Account, new_account
 from outlook_sandbox.app import make_sandbox
 from outlook_sandbox.database import Database
-from outlook_sandbox.identity.apps import App, Secret, new_app
+from outlook_sandbox.identity.apps import Secret, new_app
 from outlook_sandbox.identity.tenants import Tenant
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
 from tests.unit.sandbox.identity_client import (
-    APP,
     PERSONAL,
     RETURN,
     SCOPES,
     VERIFIER,
     WORK,
     WORK_TENANT,
-    Listener,
     Microsoft,
-    MsalHttp,
     address,
     answer_of,
-    listening,
     microsoft,
     small_sandbox,
 )
-
-HTTPS = "https://localhost:8411"
-WANTED = ["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"]
 
 
 @pytest.fixture
@@ -412,74 +394,6 @@ async def test_a_domain_hint_narrows_the_picker(browser: httpx2.AsyncClient, hin
     assert set(re.findall(r"<b>(.+?)</b>", (await browser.get(address(domain_hint=hint))).text)) == names
 
 
-async def test_an_app_has_redirects_and_consents_of_its_own(door: Microsoft, sandbox: Sandbox) -> None:
-    other = "http://localhost:9000/back"
-    app = sandbox.apps.put(new_app("Other", redirect_uris=[other], secrets=[{"value": "a"}, {"value": "b"}]))
-    await door.code(WORK)
-    mine = {"client_id": app.id, "redirect_uri": other}
-    assert "Permissions requested" in (await door.pick(WORK, **mine)).text
-    assert "AADSTS50011" in (await door.pick(WORK, client_id=app.id)).text
-    accepted = await door.pick(WORK, "accept", **mine)
-    code = dict(parse_qsl(urlsplit(accepted.headers["location"]).query))["code"]
-    assert (await door.ask_token(code=code, client_secret="c", **mine)).json()["error_codes"] == [7000215]
-    assert (await door.ask_token(code=code)).json()["error_codes"] == [70000], "another app's code, which is used up now"
-    again = await door.pick(WORK, "accept", **mine)
-    code = dict(parse_qsl(urlsplit(again.headers["location"]).query))["code"]
-    tokens = (await door.ask_token(code=code, client_secret="b", **mine)).json()
-    assert (await door.refresh(tokens["refresh_token"])).json()["error_codes"] == [70000]
-    ids = [jwt.decode(one["id_token"], options={"verify_signature": False})["sub"] for one in (tokens, await door.sign_in(WORK))]
-    assert len(set(ids)) == 2
-
-
-async def test_a_public_client_has_no_secret_and_sends_none(door: Microsoft, sandbox: Sandbox) -> None:
-    app = sandbox.apps.put(new_app("On a phone", redirect_uris=[RETURN], public=True))
-    code = await door.code(WORK, client_id=app.id)
-    assert (await door.ask_token(code=code, client_id=app.id)).json()["error_codes"] == [700025]
-    assert (await door.ask_token(code=code, client_id=app.id, without="client_secret")).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("audience", "tenant", "number"),
-    [
-        ("AzureADMyOrg", "common", 50194),
-        ("AzureADMyOrg", "organizations", 50194),
-        ("AzureADMyOrg", "consumers", 9002332),
-        ("AzureADMyOrg", "elsewhere.example", 700016),
-        ("AzureADMultipleOrgs", "consumers", 9002332),
-        ("PersonalMicrosoftAccount", "common", 9002331),
-    ],
-)
-async def test_an_app_is_for_its_audience_only(door: Microsoft, sandbox: Sandbox, audience: str, tenant: str, number: int) -> None:
-    sandbox.accounts.add(new_account("work", "eva@elsewhere.example", "Eva"))
-    known = {"redirect_uris": [RETURN], "secrets": [{"value": "a"}], "sign_in_audience": audience, "tenant": WORK_TENANT}
-    app = sandbox.apps.put(new_app("Ours", **known))
-    page = await door.http.get(address(tenant, client_id=app.id))
-    assert (page.status_code, f"AADSTS{number}" in page.text) == (400, True)
-    refused = await door.ask_token(tenant, code="x", client_id=app.id, client_secret="a")
-    assert refused.json()["error_codes"] == [number]
-
-
-async def test_an_app_of_organizations_offers_and_takes_work_accounts_only(door: Microsoft, sandbox: Sandbox) -> None:
-    app = sandbox.apps.put(new_app("Ours", redirect_uris=[RETURN], sign_in_audience="AzureADMultipleOrgs"))
-    assert re.findall(r"<b>(.+?)</b>", (await door.http.get(address(client_id=app.id))).text) == [WORK.name]
-    assert "AADSTS50020" in (await door.pick(PERSONAL, client_id=app.id)).text
-    assert "Permissions requested" in (await door.pick(WORK, client_id=app.id)).text
-
-
-async def test_a_disabled_app_is_refused(door: Microsoft, sandbox: Sandbox) -> None:
-    app = sandbox.apps.put(new_app("Off", redirect_uris=[RETURN], disabled=True))
-    assert "AADSTS7000112" in (await door.pick(WORK, client_id=app.id)).text
-
-
-async def test_the_settings_app_can_be_changed_and_comes_back(door: Microsoft, sandbox: Sandbox) -> None:
-    [own] = sandbox.apps.all()
-    sandbox.apps.put(msgspec.structs.replace(own, secrets=(Secret("another"),)))
-    code = await door.code(WORK)
-    assert (await door.ask_token(code=code)).json()["error_codes"] == [7000215]
-    assert sandbox.apps.remove(own.id)
-    assert (await door.ask_token(code=code)).status_code == 200
-
-
 async def test_a_reset_leaves_the_settings_app_and_the_seeded_tenants(door: Microsoft, sandbox: Sandbox) -> None:
     app = sandbox.apps.put(new_app("Other"))
     sandbox.tenants.put(Tenant(WORK_TENANT, "praxis.example", "forbidden"))
@@ -500,183 +414,3 @@ async def test_apps_and_tenants_survive_a_restart(tmp_path: Path) -> None:
     assert after.tenants.get(WORK_TENANT) == tenant
     assert [one.id for one in after.accounts.all() if one.admin] == [one.id for one in before.accounts.all() if one.admin]
     after.database.close()
-
-
-@dataclass
-class Certificate:
-    """A self-signed certificate and its key, as an app holds them."""
-
-    key: str
-    pem: str
-
-    def assertion(self, app: str, header: str = "x5t#S256", **changes: Any) -> str:
-        certificate = x509.load_pem_x509_certificate(self.pem.encode())
-        method = hashes.SHA256() if header == "x5t#S256" else hashes.SHA1()  # noqa: S303 - as x5t is
-        thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(method)).rstrip(b"=").decode()
-        now = int(time.time())
-        claims = {"aud": f"{HTTPS}/common/oauth2/v2.0/token", "iss": app, "sub": app, "jti": "1", "exp": now + 600} | changes
-        algorithm = "PS256" if header == "x5t#S256" else "RS256"
-        return jwt.encode(claims, self.key, algorithm, {header: thumbprint} if header else {})
-
-
-@pytest.fixture(scope="module")
-def certificate() -> Certificate:
-    return make_certificate()
-
-
-def make_certificate(ends: timedelta = timedelta(days=30)) -> Certificate:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An app")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + ends)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Certificate(encoded.decode(), pem.decode())
-
-
-def with_certificate(sandbox: Sandbox, certificate: Certificate) -> App:
-    return sandbox.apps.put(new_app("With a certificate", redirect_uris=[RETURN], certificates=[certificate.pem]))
-
-
-async def prove(door: Microsoft, app: App, assertion: str, **changes: str) -> httpx2.Response:
-    proof = {"client_assertion": assertion, "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
-    code = await door.code(WORK, client_id=app.id)
-    return await door.ask_token(without="client_secret", **({"code": code, "client_id": app.id} | proof | changes))
-
-
-@pytest.mark.parametrize("header", ["x5t#S256", "x5t"])
-async def test_an_app_may_prove_itself_with_its_certificate(
-    door: Microsoft, sandbox: Sandbox, certificate: Certificate, header: str
-) -> None:
-    app = with_certificate(sandbox, certificate)
-    assertion = certificate.assertion(app.id, header)
-    for _ in range(2):
-        assert (await prove(door, app, assertion)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("changes", "number"),
-    [
-        ({"aud": "https://elsewhere.example/token"}, 700023),
-        ({"exp": 1_700_000_000}, 700024),
-        ({"nbf": 4_000_000_000}, 700024),
-        ({"iss": "someone-else"}, 700021),
-        ({"sub": "someone-else"}, 700021),
-        ({"header": ""}, 50027),
-    ],
-)
-async def test_an_assertion_that_is_wrong_is_refused(
-    door: Microsoft, sandbox: Sandbox, certificate: Certificate, changes: dict[str, Any], number: int
-) -> None:
-    app = with_certificate(sandbox, certificate)
-    refused = await prove(door, app, certificate.assertion(app.id, **changes))
-    assert (refused.status_code, refused.json()["error"], refused.json()["error_codes"]) == (401, "invalid_client", [number])
-
-
-async def test_an_assertion_needs_a_registered_key_a_good_signature_and_its_type(
-    door: Microsoft, sandbox: Sandbox, certificate: Certificate
-) -> None:
-    app, stranger = with_certificate(sandbox, certificate), make_certificate()
-    unknown = await prove(door, app, stranger.assertion(app.id))
-    forged = await prove(door, app, Certificate(stranger.key, certificate.pem).assertion(app.id))
-    assert [answer.json()["error_codes"] for answer in (unknown, forged)] == [[700027], [700027]]
-    assert "The key was not found" in unknown.json()["error_description"]
-    untyped = await prove(door, app, certificate.assertion(app.id), client_assertion_type="secret")
-    assert untyped.json()["error_codes"] == [900144]
-    assert (await prove(door, app, "no.jwt.at-all")).json()["error_codes"] == [50027]
-    assert (await door.ask_token(code="x", client_id=app.id)).json()["error_codes"] == [7000215]
-
-
-async def test_a_certificate_expires_by_the_sandboxs_clock(door: Microsoft, sandbox: Sandbox, certificate: Certificate) -> None:
-    app = with_certificate(sandbox, certificate)
-    sandbox.clock.advance(timedelta(days=31))
-    assert "The key used is expired" in (await prove(door, app, certificate.assertion(app.id))).json()["error_description"]
-
-
-@pytest.fixture
-def listener(tmp_path: Path) -> Iterator[Listener]:
-    with listening(tmp_path) as made:
-        yield made
-
-
-@pytest.mark.filterwarnings("ignore:.*response_mode.*")
-@pytest.mark.parametrize("account", [PERSONAL, WORK])
-def test_msal_signs_in_and_refreshes(listener: Listener, account: Account) -> None:
-    with contextlib.closing(listener.client()) as client:
-        app = msal_app(listener, client)
-        flow = app.initiate_auth_code_flow(WANTED, redirect_uri=RETURN, response_mode="query")
-        asked = urlsplit(flow["auth_uri"])
-        assert asked.scheme == "http"
-        picked = client.post(f"{listener.base}{asked.path}?{asked.query}", data={"account": account.id, "answer": "accept"})
-        signed_in = app.acquire_token_by_auth_code_flow(flow, answer_of(picked))
-        assert signed_in["id_token_claims"]["oid"] == account.id
-        assert signed_in["token_source"] == "identity_provider"
-        [known] = app.get_accounts()
-        assert (known["username"], known["home_account_id"]) == (account.username, f"{account.id}.{account.tid}")
-        cached = app.acquire_token_silent(WANTED, known)
-        assert (cached["access_token"], cached["token_source"]) == (signed_in["access_token"], "cache")
-        fresh = app.acquire_token_silent_with_error(WANTED, known, force_refresh=True)
-        assert fresh["access_token"] != signed_in["access_token"]
-
-
-def msal_app(listener: Listener, client: httpx2.Client, **more: Any) -> Any:
-    known = {"client_credential": "sandbox-app-secret", "authority": f"{listener.base}/common"} | more
-    return msal.ConfidentialClientApplication(APP, instance_discovery=False, http_client=MsalHttp(client), **known)
-
-
-def msal_signs_in(app: Any, listener: Listener, client: httpx2.Client, account: Account) -> Any:
-    """Goes through the code flow; returns MSAL's account."""
-    flow = app.initiate_auth_code_flow(WANTED, redirect_uri=RETURN, response_mode="query")
-    asked = urlsplit(flow["auth_uri"])
-    picked = client.post(f"{listener.base}{asked.path}?{asked.query}", data={"account": account.id, "answer": "accept"})
-    assert "access_token" in app.acquire_token_by_auth_code_flow(flow, answer_of(picked))
-    return app.get_accounts()[0]
-
-
-@pytest.mark.filterwarnings("ignore:.*response_mode.*")
-def test_two_processes_with_msal_refresh_at_once(listener: Listener) -> None:
-    with contextlib.closing(listener.client()) as client:
-        first = msal.SerializableTokenCache()
-        account = msal_signs_in(msal_app(listener, client, token_cache=first), listener, client, WORK)
-        caches = [msal.SerializableTokenCache() for _ in range(2)]
-        for cache in caches:
-            cache.deserialize(first.serialize())
-        apps = [msal_app(listener, client, token_cache=cache) for cache in caches]
-        with ThreadPoolExecutor() as pool:
-            answers = list(pool.map(lambda one: one.acquire_token_silent(WANTED, account, force_refresh=True), apps))
-        assert len({answer["access_token"] for answer in answers}) == 2
-
-
-@pytest.mark.filterwarnings("ignore:.*response_mode.*")
-def test_msal_meets_a_claims_challenge(listener: Listener) -> None:
-    with contextlib.closing(listener.client()) as client:
-        app = msal_app(listener, client, client_capabilities=["CP1"])
-        account = msal_signs_in(app, listener, client, WORK)
-
-        def me(bearer: str) -> httpx2.Response:
-            return client.get(f"{listener.base}/v1.0/me", headers={"Authorization": f"Bearer {bearer}"})
-
-        held = app.acquire_token_silent(WANTED, account)
-        assert me(held["access_token"]).status_code == 200
-        assert held["expires_in"] > 20 * 3600
-        listener.sandbox.tokens.challenge(WORK.id)
-        challenged = me(held["access_token"])
-        assert challenged.status_code == 401
-        claims = base64.b64decode(challenged.headers["www-authenticate"].rpartition('claims="')[2].rstrip('"')).decode()
-        fresh = app.acquire_token_silent(WANTED, account, claims_challenge=claims)
-        assert me(fresh["access_token"]).status_code == 200
-
-
-@pytest.mark.filterwarnings("ignore:.*response_mode.*")
-@pytest.mark.parametrize("with_thumbprint", [True, False])
-def test_msal_proves_itself_with_a_certificate(listener: Listener, certificate: Certificate, with_thumbprint: bool) -> None:
-    [own] = listener.sandbox.apps.all()
-    listener.sandbox.apps.put(msgspec.structs.replace(own, secrets=(), certificates=(certificate.pem,)))
-    credential = {"private_key": certificate.key, "public_certificate": certificate.pem}
-    if with_thumbprint:
-        read = x509.load_pem_x509_certificate(certificate.pem.encode())
-        credential = {"private_key": certificate.key, "thumbprint": read.fingerprint(hashes.SHA1()).hex()}  # noqa: S303
-    with contextlib.closing(listener.client()) as client:
-        app = msal_app(listener, client, client_credential=credential)
-        account = msal_signs_in(app, listener, client, WORK)
-        assert "access_token" in app.acquire_token_silent(WANTED, account, force_refresh=True)
