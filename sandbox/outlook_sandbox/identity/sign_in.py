@@ -78,7 +78,7 @@ def _visit(tenant: str, request: Request, form: dict[str, str]) -> Response:
 
 def _silently(visit: Visit, request: Request) -> Response:
     account = visit.sandbox.accounts.get(request.cookies.get(SIGNED_IN, ""))
-    if account is None or not belongs(account, visit.tenant):
+    if account is None or not belongs(account, visit.tenant) or not visit.app.takes(account):
         raise Refused(50058)
     note(request.scope, account=account.id)
     check_account(account, visit.tenant)

@@ -22,6 +22,7 @@ from tests.unit.sandbox.identity_client import (
     Certificate,
     Microsoft,
     address,
+    answer_of,
     make_certificate,
     microsoft,
 )
@@ -94,6 +95,9 @@ async def test_an_app_of_organizations_offers_and_takes_work_accounts_only(door:
     app = sandbox.apps.put(new_app("Ours", redirect_uris=[RETURN], sign_in_audience="AzureADMultipleOrgs"))
     assert re.findall(r"<b>(.+?)</b>", (await door.http.get(address(client_id=app.id))).text) == [WORK.name]
     assert "AADSTS50020" in (await door.pick(PERSONAL, client_id=app.id)).text
+    await door.code(PERSONAL)
+    silent = answer_of(await door.http.get(address(client_id=app.id, prompt="none")))
+    assert silent["error"] == "login_required", "a personal account is signed in"
     assert "Permissions requested" in (await door.pick(WORK, client_id=app.id)).text
 
 
