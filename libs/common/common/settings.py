@@ -3,9 +3,10 @@
 Every mistake is named at once when a service starts (pydantic's ValidationError lists them all).
 """
 
+import ssl
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -14,6 +15,15 @@ def _comma_separated(value: object) -> object:
 
 
 SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_separated)]
+
+
+def _named(credentials: list[SecretStr]) -> list[SecretStr]:
+    """What stands in front of the colon is written to the log: it must not be a secret."""
+    for credential in credentials:
+        name, _, secret = credential.get_secret_value().partition(":")
+        if not name or not secret:
+            raise ValueError("each credential is <name>:<secret>")
+    return credentials
 
 
 class Part(BaseSettings):
@@ -47,16 +57,21 @@ class RedisSettings(Part):
 
 
 class DoorSettings(Part):
-    """Who may use this service's internal doors: `<name>:<secret>`, several valid at once."""
+    """Who may use this service's internal doors: `<name>:<secret>`, several valid at once, also of one name."""
 
-    service_credentials: SecretList = Field(min_length=1)
+    service_credentials: Annotated[SecretList, AfterValidator(_named)] = Field(min_length=1)
 
 
 class AuthClientSettings(Part):
-    """Where auth's internal door is, and what we show there."""
+    """Where auth's internal door is, and what we show there. `auth_ca_file`: the authority that signed its certificate."""
 
     auth_url: str = "http://localhost:8402"
+    auth_ca_file: FilePath | None = None
     service_credential: SecretStr
+
+    def auth_trust(self) -> ssl.SSLContext | bool:
+        """Whose certificate auth may show: for a client's `verify`."""
+        return ssl.create_default_context(cafile=str(self.auth_ca_file)) if self.auth_ca_file else True
 
 
 class GraphSettings(Part):

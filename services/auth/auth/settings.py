@@ -1,9 +1,8 @@
 """What auth is told by its environment."""
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, FilePath, SecretStr
 
 from auth.vault import make_vault
 from common.settings import DoorSettings, GraphSettings, RedisSettings, SecretList, ServiceSettings, StoreSettings
@@ -21,5 +20,5 @@ class Settings(ServiceSettings, StoreSettings, RedisSettings, DoorSettings, Grap
     microsoft_client_id: str
     microsoft_client_secret: SecretStr
     microsoft_redirect_uri: str
-    microsoft_ca_file: Path | None = None
+    microsoft_ca_file: FilePath | None = None
     token_keys: Annotated[SecretList, AfterValidator(_usable)] = Field(min_length=1)

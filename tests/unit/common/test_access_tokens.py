@@ -3,8 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import httpx2
+from fastapi import FastAPI, Request
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
+from pydantic import SecretStr
 
 from common.graph import AccessTokens
+from common.graph.tokens import auth_client
+from common.settings import AuthClientSettings
+from tests.serving import serving
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -53,3 +59,26 @@ async def test_tokens_of_connections_that_nobody_uses_any_more_are_forgotten() -
     await tokens.get("con_a")
     assert "token 7" not in str(vars(tokens))
     assert str(vars(tokens)).count("access_token") == 1
+
+
+async def test_auth_is_asked_with_the_credential_and_within_the_callers_trace() -> None:
+    seen: list[dict[str, str]] = []
+
+    async def answer(request: Request) -> dict[str, str]:
+        seen.append(dict(request.headers))
+        return {"access_token": "token", "expires_at": "2099-01-01T00:00:00Z"}
+
+    app = FastAPI(openapi_url=None)
+    app.post("/internal/v1/connections/con_a/token")(answer)
+    current = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    async with serving(lambda _: app) as url:
+        settings = AuthClientSettings(auth_url=url, service_credential=SecretStr("web:one"))
+        async with auth_client(settings) as http:
+            with use_span(NonRecordingSpan(current)):
+                await AccessTokens(http).get("con_a")
+            await AccessTokens(http).get("con_a")
+
+    within, without = seen
+    assert within["traceparent"] == f"00-{0xABC:032x}-{0xDEF:016x}-01"
+    assert "traceparent" not in without
+    assert {one["authorization"] for one in seen} == {"Bearer web:one"}

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import httpx2
 import msgspec
 
+from common import telemetry
 from common.errors import AdminConsentNeeded, NotFound, Permanent, ReconnectNeeded, Transient
 from common.runner import Clock, utc_now
 from common.settings import AuthClientSettings
@@ -78,11 +79,17 @@ class AccessTokens:
 
 
 def auth_client(settings: AuthClientSettings) -> httpx2.AsyncClient:
-    """Speaks to auth's internal door with this service's own credential."""
+    """Speaks to auth's internal door with this service's own credential; auth goes on with our trace."""
+
+    async def traced(request: httpx2.Request) -> None:
+        request.headers.update(telemetry.carrier())
+
     return httpx2.AsyncClient(
         base_url=settings.auth_url,
         headers={"Authorization": f"Bearer {settings.service_credential.get_secret_value()}"},
+        verify=settings.auth_trust(),
         timeout=httpx2.Timeout(20, connect=3),
+        event_hooks={"request": [traced]},
     )
 
 
