@@ -2,11 +2,10 @@
 
 from pydantic import SecretStr
 
-from common.settings import ServiceSettings
+from common.settings import AuthClientSettings, ServiceSettings
 
 
-class Settings(ServiceSettings):
-    auth_url: str = "http://localhost:8402"
+class Settings(ServiceSettings, AuthClientSettings):
     settings_web_url: str = "http://localhost:8400"
     sync_worker_url: str = "http://localhost:8403"
     service_credential: SecretStr = SecretStr("")
