@@ -17,7 +17,7 @@ from common.messages import ConnectionChanged
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, all_running
 from common.store import Database
-from common.web import internal_door
+from common.web import Doorkeeper, internal_door
 from settings_web import api, calendars, sync_settings
 from settings_web.auth_door import AuthDoor
 from settings_web.calendars import Calendars
@@ -88,6 +88,7 @@ def create_app(
     app.include_router(health_routes(ready | {"indexes": indexes.readiness}))
     app.mount("/static", Files(directory=STATIC))
     answer_errors(app)
+    app.add_middleware(Doorkeeper)
     app.add_middleware(Guard, https=settings.public_url.startswith("https:"))
     return app
 

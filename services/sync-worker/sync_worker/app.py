@@ -15,7 +15,7 @@ from common.marks import Marks
 from common.messaging import Messaging, make_messaging
 from common.runner import Clock, Once, Periodic, Runner, all_running, utc_now
 from common.store import AWAY, Database, make_client, readiness_of
-from common.web import answer_with_problems, internal_door
+from common.web import Doorkeeper, answer_with_problems, internal_door
 from sync_worker.appointments import make_appointments, message_of
 from sync_worker.check import Checks
 from sync_worker.handlers import Handlers
@@ -80,6 +80,7 @@ def create_app(
 
     app = FastAPI(title="sync-worker", lifespan=lifespan, telemetry=telemetry.OF_REQUESTS)
     answer_with_problems(app, AWAY)
+    app.add_middleware(Doorkeeper)
     asked: dict[str, Check] = {"kafka": messaging.readiness, "mongodb": readiness_of(database), "indexes": indexes.readiness}
     app.include_router(health_routes(asked | dict(readiness or {})))
     app.include_router(announce_door(announcer, internal_door(settings.service_credentials)))
