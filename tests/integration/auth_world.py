@@ -1,21 +1,27 @@
 """auth as a replica in this process, with real servers and the sandbox as its Microsoft, for the tests of auth."""
 
+import asyncio
 import base64
 import hashlib
 import os
+import re
 import ssl
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+from honcho.environ import parse_procfile
+from pydantic import SecretStr
 from pymongo.asynchronous.database import AsyncDatabase
 from redis.asyncio import Redis
 
@@ -23,21 +29,33 @@ from attendara_local.crew import Crew
 from attendara_local.part import Recipe
 from attendara_local.ports import Ports
 from attendara_local.ready import http_ready
+from attendara_local.stack import PROCFILE
 from auth.app import create_app
+from auth.connections import Connections, message_of
+from auth.id_token import Identity
 from auth.microsoft import Microsoft
 from auth.profile import Profiles
 from auth.settings import Settings
 from auth.vault import make_vault
+from common.announce import Announcer
 from common.messages import ConnectionChanged
 from tests.consent import give_consent
 from tests.fakes.recorded_messaging import RecordedMessaging
+from tests.servers import Servers
 from tests.serving import until
 
 ANNA, JONAS = "anna.keller@bergpraxis.example", "bergpraxis.lehmann@outlook.example"
 RETURN = "http://localhost:8400/connect/microsoft/return"
 CREDENTIAL = "settings-web:a-credential"
 LIMIT = 20.0
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+KEYS = {"k1": bytes(range(32)), "k2": bytes(range(32, 64)), "k3": bytes(range(64, 96))}
 Document = dict[str, Any]
+
+
+def token_keys(*kids: str, **instead: bytes) -> list[SecretStr]:
+    """TOKEN_KEYS, the first one active; `instead`: other bytes under a known id."""
+    return [SecretStr(f"{kid}:{base64.b64encode((KEYS | instead)[kid]).decode()}") for kid in kids]
 
 
 @dataclass(frozen=True)
@@ -60,7 +78,7 @@ class Sandbox:
             "MICROSOFT_CA_FILE": str(self.folder / "ca.pem"),
             "GRAPH_URL": f"{self.http}/v1.0",
             "SERVICE_CREDENTIALS": f"{CREDENTIAL},cli:another",
-            "TOKEN_KEYS": "k1:" + base64.b64encode(bytes(range(32))).decode(),
+            "TOKEN_KEYS": token_keys("k1")[0].get_secret_value(),
         }
 
 
@@ -175,6 +193,15 @@ class Auth:
 
         await until(is_ready)
 
+    async def until_unready(self, check: str) -> None:
+        """Waits until the start has failed, and this check says why."""
+
+        async def said() -> bool:
+            words = (await self.http.get("/readyz")).json()
+            return check in words and "not done yet" not in words.get("prepared", "")
+
+        await until(said)
+
     async def told(self, *changes: str) -> None:
         """Waits until exactly these changes have been announced."""
 
@@ -203,6 +230,18 @@ def settings(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings()
 
 
+def vaulted(database: AsyncDatabase[Document], *kids: str) -> Connections:
+    """The stored connections as a replica with these keys has them, without the rest of auth."""
+    announcer = Announcer(database.connections, RecordedMessaging(), message_of)
+    return Connections(database.connections, make_vault(token_keys(*kids)), announcer)
+
+
+async def made(connections: Connections, number: int, cache: str = "a cache") -> str:
+    """A connection that nobody consented to, of an account that isn't there."""
+    who = Identity("tid", f"oid {number}", None)
+    return await connections.add("org_1", who, "anna@example.org", cache, NOW, who="usr_1")
+
+
 @asynccontextmanager
 async def running(
     settings: Settings, database: AsyncDatabase[Document], redis_url: str, organization: str, messaging: Any = None
@@ -225,9 +264,12 @@ async def running(
             make_vault(settings.token_keys),
         )
         await stack.enter_async_context(LifespanManager(app))
-        credential = {"Authorization": f"Bearer {CREDENTIAL}"}
         door = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=app), base_url="http://auth", headers=credential, timeout=LIMIT
+            transport=httpx2.ASGITransport(app=app),
+            base_url="http://auth",
+            headers={"Authorization": f"Bearer {CREDENTIAL}"},
+            timeout=LIMIT,
+            event_hooks={"response": [as_described(app)]},
         )
         http = await stack.enter_async_context(door)
         yield Auth(http, wire, database, redis, organization, messaging)
@@ -242,3 +284,49 @@ async def auth(settings: Settings, database: AsyncDatabase[Document], redis_url:
 
 def changes(auth: Auth) -> list[str]:
     return [message.change for message in auth.messaging.of(ConnectionChanged)]
+
+
+def as_described(app: FastAPI) -> Callable[[httpx2.Response], Awaitable[None]]:
+    """Whatever auth answers in a test, its OpenAPI description says so; and whatever it refuses is a problem document."""
+    operations = [
+        (method.upper(), re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), set(operation["responses"]))
+        for path, methods in app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+    async def check(answer: httpx2.Response) -> None:
+        method, path, status = answer.request.method, answer.request.url.path, answer.status_code
+        if not path.startswith("/internal/"):
+            return
+        for known, pattern, statuses in operations:
+            assert method != known or not pattern.fullmatch(path) or str(status) in statuses, f"{status} is not described"
+        assert status < 400 or answer.headers["content-type"] == "application/problem+json", answer.headers
+
+    return check
+
+
+@asynccontextmanager
+async def auth_process(
+    sandbox: Sandbox, servers: Servers, database: AsyncDatabase[Document], folder: Path, ca: Path | None = None, **environment: str
+) -> AsyncIterator[str]:
+    """auth as the Procfile starts it; its address. `ca`: it serves TLS, with a certificate of this authority."""
+    port = Ports.free().auth
+    url = f"{'https' if ca else 'http'}://localhost:{port}"
+    verify = ssl.create_default_context(cafile=str(ca)) if ca else True
+
+    def wants() -> str | None:
+        try:
+            answer = httpx2.get(f"{url}/readyz", verify=verify, trust_env=False)
+        except httpx2.HTTPError as error:
+            return repr(error)
+        return None if answer.status_code == 200 else answer.text
+
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
+    given = servers.environment | sandbox.environment | {"MONGODB_DATABASE": database.name, "AUTH_PORT": str(port), "PATH": path}
+    crew = Crew(folder)
+    try:
+        recipe = Recipe("auth", dict(parse_procfile(PROCFILE.read_text()).processes)["auth"], given | environment, wants)
+        await asyncio.to_thread(crew.start, [recipe])
+        yield url
+    finally:
+        await asyncio.to_thread(crew.stop)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pymongo.asynchronous.database import AsyncDatabase
 
 from attendara_local.ports import Ports
+from auth.id_token import Identity
 from auth.microsoft import Microsoft, make_microsoft_http
 from auth.settings import Settings
 from common.messages import ConnectionChanged
@@ -28,12 +29,15 @@ from tests.integration.auth_world import (
     ANNA,
     JONAS,
     LIMIT,
+    NOW,
     Auth,
     Document,
     changes,
     fingerprint,
+    made,
     refusal,
     running,
+    vaulted,
 )
 from tests.servers import Kafka
 
@@ -442,6 +446,29 @@ async def test_a_refresh_that_a_reconnect_overtook_neither_replaces_nor_kills_wh
     stored = await auth.stored(connection)
     assert (stored["state"], stored["cache"]) == ("active", newer["cache"])
     assert answer.json()["access_token"] == await auth.access_token(connection)
+
+
+async def test_a_reconnect_that_a_refusal_overtook_sees_it_and_heals_it(database: AsyncDatabase[Document]) -> None:
+    connections = vaulted(database, "k1")
+    connection = await made(connections, 1)
+    opened = await connections.open(connection)
+    assert await connections.declare_dead(opened, "needs-reconnect", "grant-revoked", NOW)
+
+    assert not await connections.renew(opened, "a new cache", "anna", NOW, who="usr_1")
+    seen = await connections.of_account("org_1", Identity("tid", "oid 1", None))
+    assert seen
+    assert await connections.renew(seen, "a new cache", "anna", NOW, who="usr_1")
+
+    healed = await connections.open(connection)
+    assert (healed.connection.state, healed.cache) == ("active", "a new cache")
+
+
+async def test_a_refresh_that_a_refusal_overtook_is_thrown_away(database: AsyncDatabase[Document]) -> None:
+    connections = vaulted(database, "k1")
+    opened = await connections.open(await made(connections, 1))
+    assert await connections.declare_dead(opened, "needs-reconnect", "grant-revoked", NOW)
+
+    assert not await connections.keep_cache(opened, "another cache")
 
 
 async def test_a_lease_that_a_dead_replica_left_is_taken_over(auth: Auth) -> None:

@@ -96,8 +96,10 @@ def announce_door(announcer: Announcer, lock: object, organization_field: str = 
     """`POST /internal/v1/announce[?organization=…]`: announce everything anew. Answers `{"announced": <count>}`."""
     door = APIRouter(dependencies=[Depends(lock)])  # type: ignore[arg-type]
 
-    @door.post("/internal/v1/announce")
-    async def announce(organization: Annotated[str | None, Query(max_length=300)] = None) -> dict[str, int]:
+    example = {"content": {"application/json": {"example": {"announced": 1200}}}}
+
+    @door.post("/internal/v1/announce", responses={200: example})
+    async def announce_again(organization: Annotated[str | None, Query(max_length=300)] = None) -> dict[str, int]:
         """Announce everything anew, or what belongs to one organization, for readers that lost what they had."""
         query: Document = {organization_field: organization} if organization else {}
         return {"announced": await announcer.announce_again(query)}

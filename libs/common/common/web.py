@@ -31,7 +31,7 @@ LARGEST_CALL = 64 * 1024
 """Bytes of a body at an internal door: what Microsoft sends back to a browser is the most that is ever passed on."""
 LONGEST_DETAIL = 1_000
 PROBLEM_JSON = "application/problem+json"
-REASONS = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+REASONS = {400: "malformed", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
 class Problem(BaseModel):

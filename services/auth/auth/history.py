@@ -12,13 +12,16 @@ MICROSOFT, ATTENDARA = "microsoft", "attendara"
 """Who did what no person did: a refusal is Microsoft's, the end of a removal is our sweep's."""
 
 
+What = Literal["connected", "reconnected", "renamed", "needs-reconnect", "needs-admin-consent", "removing", "removed"]
+
+
 class Standing(BaseModel):
     """How many calendars and subscriptions stand on a connection."""
 
     model_config = ConfigDict(frozen=True)
 
-    calendars: int
-    subscriptions: int
+    calendars: int = Field(examples=[2])
+    subscriptions: int = Field(examples=[2])
 
     def __bool__(self) -> bool:
         return bool(self.calendars or self.subscriptions)
@@ -34,8 +37,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     at: datetime
-    who: str | None = Field(None, description="A user's id, `microsoft` or `attendara`; null where the caller didn't say.")
-    what: Literal["connected", "reconnected", "renamed", "needs-reconnect", "needs-admin-consent", "removing", "removed"]
+    who: str | None = Field(None, description="A user's id, `microsoft` or `attendara`; none if not said.", examples=["usr_7"])
+    what: What
     reason: str | None = Field(None, description="Why Microsoft refused.", examples=["grant-revoked"])
     name: str | None = Field(None, description="Renamed: the label since then.")
     name_before: str | None = Field(None, description="Renamed: the label until then.")

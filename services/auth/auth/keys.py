@@ -1,8 +1,10 @@
 """The rotation of the keys that wrap connections' data keys: some records at a time, while everything runs."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import structlog
+from pydantic import Field
 from pymongo import UpdateOne
 
 from auth.connections import key_of, owner_of
@@ -15,32 +17,38 @@ log = structlog.get_logger()
 
 MOST_AT_ONCE = 300
 
+Kid = Annotated[str, Field(examples=["k2026"])]
+ConnectionId = Annotated[str, Field(examples=["con_01kb3v5r2m8q4x7n9t6w0y1z2a"])]
+Count = Annotated[int, Field(examples=[300])]
+
 
 @dataclass(frozen=True)
 class KeyUse:
     """`known`: auth has it in TOKEN_KEYS; `active`: it wraps what is new; `records`: how many can't be read without it."""
 
-    key: str
+    key: Kid
     known: bool
     active: bool
-    records: int
+    records: Count
 
 
 @dataclass(frozen=True)
 class Unopened:
-    connection: str
-    key: str
+    """A record that `key` doesn't open, or that was changed: it was left as it is."""
+
+    connection: ConnectionId
+    key: Kid
 
 
 @dataclass(frozen=True)
 class Rewrapped:
     """`overtaken`: changed by somebody else meanwhile, and left to them. `after`: where to go on; None at the end."""
 
-    active: str
-    rewrapped: int
+    active: Kid
+    rewrapped: Count
     overtaken: int
     unreadable: list[Unopened]
-    after: str | None
+    after: ConnectionId | None
 
 
 @dataclass

@@ -31,6 +31,7 @@ Organization = Annotated[str, Query(min_length=1, max_length=300, examples=["org
 User = Annotated[str | None, Query(min_length=1, max_length=300, description="Who wishes it, for the history.")]
 
 EVERYWHERE = problems(
+    (400, "malformed", "the body can't be read as JSON"),
     (401, "no-credential", "no valid service credential was shown"),
     (413, "too-large", "the body is larger than 64 KiB"),
     (422, "invalid", "a parameter is missing, malformed or too long; the detail names it and repeats nothing"),
@@ -42,6 +43,7 @@ DEAD = (
     (409, "needs-reconnect", "the account's owner must sign in again: begin a connect with this connection"),
     (409, "needs-admin-consent", "an administrator of the account's tenant must approve first"),
 )
+UNREADABLE = (502, "unreadable", "the stored tokens can't be opened with this replica's TOKEN_KEYS")
 AWAY = (503, "microsoft-away", "Microsoft doesn't answer as it should; try again")
 SLOW = (503, "refresh-in-progress", "another refresh of this connection takes long; try again")
 OTHER_KEY = (409, "another-active-key", "this replica has another active key: wait until all have the same TOKEN_KEYS")
@@ -90,8 +92,8 @@ class BeginBody(AskerBody):
 class BegunView(_Body):
     """Where to send the browser. `flow` is the OAuth state."""
 
-    flow: str
-    authorize_url: str
+    flow: str = Field(examples=["bWRtY2x0d2Jo"])
+    authorize_url: str = Field(examples=["https://login.microsoftonline.com/common/oauth2/v2.0/authorize?client_id=…"])
 
 
 class FinishBody(AskerBody):
@@ -105,18 +107,20 @@ class OutcomeView(_Body):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Ending
-    connection: str | None
+    outcome: Ending = Field(examples=["accepted"])
+    connection: str | None = Field(examples=["con_01kb3v5r2m8q4x7n9t6w0y1z2a"])
     existing: bool = Field(description="The account was connected already, and its connection has been refreshed.")
-    message: str
-    return_to: str | None
+    message: str = Field(examples=["Your Microsoft account is connected."])
+    return_to: str | None = Field(examples=["/settings/calendars/add"])
 
 
 class TokenBody(_Body):
     """`refused`: SHA-256, in hex, of a token that Graph answered 401. `claims`: the challenge that came with it."""
 
-    refused: Fingerprint | None = None
-    claims: Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_claims)] | None = None
+    refused: Fingerprint | None = Field(None, examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    claims: Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_claims)] | None = Field(
+        None, examples=['{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}']
+    )
 
 
 class TokenView(_Body):
@@ -127,6 +131,8 @@ class TokenView(_Body):
 
 
 class NameBody(_Body):
+    """A connection's new label."""
+
     organization: Word = Field(examples=["org_bergpraxis"])
     name: Name = Field(examples=["Front desk"])
     user: Word | None = Field(default=None, description="Who wishes it, for the history.", examples=["usr_7"])
@@ -145,7 +151,9 @@ class ConnectionView(_Body):
 
 
 class RemovingView(_Body):
-    state: ConnectionState = "removing"
+    """It is being removed; the rest follows by itself."""
+
+    state: ConnectionState = Field("removing", examples=["removing"])
 
 
 class RotateBody(_Body):
@@ -178,7 +186,7 @@ def internal_routes(doors: Doors, lock: Any) -> APIRouter:
 
 def _open_connects(routes: APIRouter, doors: Doors) -> None:
     @routes.post("/connects", status_code=201, responses=problems(UNKNOWN, AWAY))
-    async def begin(body: BeginBody) -> BegunView:
+    async def begin_connect(body: BeginBody) -> BegunView:
         """Begin a sign-in with Microsoft, for a new connection or to reconnect one.
 
         It is kept for ten minutes and for one use, and belongs to this organization, user, session and browser.
@@ -187,19 +195,19 @@ def _open_connects(routes: APIRouter, doors: Doors) -> None:
         return BegunView(**msgspec.structs.asdict(begun))
 
     @routes.post("/connects/finish")
-    async def finish(body: FinishBody) -> OutcomeView:
+    async def finish_connect(body: FinishBody) -> OutcomeView:
         """Finish it with what Microsoft's redirect brought. However it ends is an outcome, and not an error."""
         return OutcomeView(**msgspec.structs.asdict(await doors.connect.finish(body.asker, dict(body.query))))
 
 
 def _open_connections(routes: APIRouter, doors: Doors) -> None:
     @routes.get("/connections")
-    async def connections(organization: Organization) -> list[ConnectionView]:
+    async def list_connections(organization: Organization) -> list[ConnectionView]:
         """List an organization's connections, but for those that were removed."""
         return [_view(connection) for connection in await doors.connections.of_organization(organization)]
 
-    @routes.post("/connections/{connection}/token", responses=problems(UNKNOWN, *DEAD, AWAY, SLOW))
-    async def token(connection: ConnectionId, response: Response, body: TokenBody | None = None) -> TokenView:
+    @routes.post("/connections/{connection}/token", responses=problems(UNKNOWN, *DEAD, UNREADABLE, AWAY, SLOW))
+    async def get_access_token(connection: ConnectionId, response: Response, body: TokenBody | None = None) -> TokenView:
         """Get a valid access token.
 
         The one that is kept, or a new one: when it ends soon, when it is the one that Graph refused, or when there is a challenge.
@@ -210,30 +218,30 @@ def _open_connections(routes: APIRouter, doors: Doors) -> None:
         return TokenView(access_token=given.value, expires_at=given.expires_at)
 
     @routes.patch("/connections/{connection}", responses=problems(UNKNOWN))
-    async def rename(connection: ConnectionId, body: NameBody) -> ConnectionView:
+    async def rename_connection(connection: ConnectionId, body: NameBody) -> ConnectionView:
         """Give a connection another label."""
         return _view(await doors.connections.rename(body.organization, connection, body.name, utc_now(), who=body.user))
 
     @routes.delete("/connections/{connection}", status_code=202, responses=problems(UNKNOWN))
-    async def forget(connection: ConnectionId, organization: Organization, user: User = None) -> RemovingView:
+    async def remove_connection(connection: ConnectionId, organization: Organization, user: User = None) -> RemovingView:
         """Remove a connection: at once for people, and to the end in the background. Asking again changes nothing."""
         await doors.forget.begin(organization, connection, who=user)
         return RemovingView()
 
     @routes.get("/connections/{connection}/history", response_model_exclude_none=True, responses=problems(UNKNOWN))
-    async def history(connection: ConnectionId, organization: Organization) -> list[Entry]:
+    async def get_history(connection: ConnectionId, organization: Organization) -> list[Entry]:
         """Tell what became of a connection, the newest last; also of one that was removed."""
         return await doors.connections.history(organization, connection)
 
 
 def _open_keys(routes: APIRouter, doors: Doors) -> None:
     @routes.get("/keys")
-    async def keys() -> list[KeyUse]:
+    async def list_keys() -> list[KeyUse]:
         """List the keys that wrap connections' data keys, the active one first, and how many records need each."""
         return await doors.keys.in_use()
 
     @routes.post("/keys/rotate", responses=problems(OTHER_KEY))
-    async def rotate(body: RotateBody) -> Rewrapped:
+    async def rotate_keys(body: RotateBody) -> Rewrapped:
         """Re-wrap the next records that aren't under the active key. Go on with `after` until that is null."""
         return await doors.keys.rewrap(body.to, body.after, body.limit)
 

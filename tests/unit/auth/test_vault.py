@@ -102,3 +102,26 @@ def test_a_record_that_is_no_record_does_not_open(vault: Vault) -> None:
 def test_keys_that_can_not_be_used_are_refused_in_words(keys: list[SecretStr], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make_vault(keys)
+
+
+def test_a_re_wrapped_key_opens_the_same_record_under_the_new_key_alone(vault: Vault) -> None:
+    key = vault.new_key(OWNER)
+    sealed = vault.seal(b"text", key, OWNER)
+
+    again = make_vault([given("k2", NEW), given("k1", OLD)]).rewrapped(sealed, key, OWNER)
+
+    assert again.kid == "k2"
+    assert make_vault([given("k2", NEW)]).open(sealed, again, OWNER) == b"text"
+    assert vault.open(sealed, key, OWNER) == b"text"
+
+
+def test_a_key_that_does_not_open_its_record_is_not_re_wrapped(vault: Vault) -> None:
+    key, other = vault.new_key(OWNER), vault.new_key(OWNER)
+    rotated = make_vault([given("k2", NEW), given("k1", OLD)])
+    for sealed, wrapped in [
+        (vault.seal(b"text", other, OWNER), key),
+        (vault.seal(b"text", key, OWNER), WrappedKey("k1", key.wrapped[:-1] + b"x")),
+        (vault.seal(b"text", key, OWNER), WrappedKey("k9", key.wrapped)),
+    ]:
+        with pytest.raises(Unreadable):
+            rotated.rewrapped(sealed, wrapped, OWNER)
