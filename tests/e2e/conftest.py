@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page
 from attendara_local.ports import Ports
 from attendara_local.stack import Stack
 from tests.e2e.otlp import Collector, collecting
+from tests.e2e.sandbox_pages import Looker, SandboxProcess, looking, sandbox_process
 from tests.servers import ADDRESSES, Servers
 
 BACK_TO_1996 = "11000"
@@ -55,3 +56,16 @@ def shots() -> Path:
     folder = Path(".data/screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SandboxProcess]:
+    """The sandbox alone, for tests of its own pages."""
+    async with sandbox_process(tmp_path_factory.mktemp("sandbox")) as started:
+        yield started
+
+
+@pytest.fixture
+async def looker(browser: Browser, sandbox: SandboxProcess) -> AsyncIterator[Looker]:
+    async with looking(browser, sandbox) as one:
+        yield one

@@ -1,29 +1,16 @@
 """The sandbox's calendar page in a real browser: what people do to events, and what Graph then says."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.e2e.sandbox_pages import Looker, SandboxProcess, drag, looking, middle, sandbox_process
+from tests.e2e.sandbox_pages import Looker, SandboxProcess, drag, looking, middle
 from tests.serving import until
 
 HOUR = 52
 """Pixels."""
-
-
-@pytest.fixture(scope="module")
-async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SandboxProcess]:
-    async with sandbox_process(tmp_path_factory.mktemp("sandbox")) as started:
-        yield started
-
-
-@pytest.fixture
-async def looker(browser: Browser, sandbox: SandboxProcess) -> AsyncIterator[Looker]:
-    async with looking(browser, sandbox) as one:
-        yield one
 
 
 def event(page: Page, title: str) -> Locator:

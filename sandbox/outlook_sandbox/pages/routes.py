@@ -41,6 +41,12 @@ async def outlook(request: Request, account: str = "") -> Response:
     return page("pages/outlook.html", chosen=chosen)
 
 
+@router.get("/sandbox")
+async def console() -> Response:
+    """What can be done to this Microsoft from behind; all of it through `/sandbox/v1`."""
+    return page("pages/console.html")
+
+
 @router.post("/outlook/token")
 async def token(request: Request, wanted: TokenWanted) -> dict[str, Any]:
     """An access token of Outlook's own, first-party app for the account."""

@@ -15,7 +15,7 @@ from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox
 from tests.graph_contract import checked_app
 
-PAGES = ["/", "/outlook", "/customers"]
+PAGES = ["/", "/outlook", "/customers", "/sandbox"]
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ async def token_of(browser: httpx2.AsyncClient, sandbox: Sandbox) -> str:
     return str(response.json()["access_token"])
 
 
-async def test_the_first_page_leads_to_both_others(browser: httpx2.AsyncClient) -> None:
+async def test_the_first_page_leads_to_the_others(browser: httpx2.AsyncClient) -> None:
     links = re.findall(r'<a href="(.+?)"', (await browser.get("/")).text)
-    assert links == ["/outlook", "/customers"]
+    assert links == ["/outlook", "/customers", "/sandbox"]
     for link in links:
         assert (await browser.get(link)).status_code == 200
 
@@ -128,6 +128,22 @@ async def test_who_has_seen_a_version_waits_for_the_next(browser: httpx2.AsyncCl
     asyncio.get_running_loop().call_later(0.05, mailbox.next_key)
     assert (await browser.get("/outlook/version", params=query | {"seen": seen})).json()["version"] != seen
     assert (await browser.get("/outlook/version", params=query | {"seen": "of long ago"})).json()["version"] != "of long ago"
+
+
+async def test_the_journal_keeps_pages_but_not_their_files_and_questions(browser: httpx2.AsyncClient, sandbox: Sandbox) -> None:
+    for path in ("/outlook", "/assets/pages/outlook.css", f"/outlook/version?account={sandbox.accounts.all()[0].id}"):
+        assert (await browser.get(path)).status_code == 200
+    assert [entry.path for entry in sandbox.journal.entries()] == ["/outlook"]
+
+
+async def test_accounts_are_found_by_part_of_a_name(browser: httpx2.AsyncClient) -> None:
+    async def found(search: str) -> list[str]:
+        answer = await browser.get("/sandbox/v1/accounts", params={"search": search})
+        return [account["name"] for account in answer.json()]
+
+    assert await found("KELL") == await found("anna.keller@") == ["Anna Keller"]
+    assert {"Anna Keller", "Jonas Lehmann"} <= set(await found(""))
+    assert await found("nobody") == []
 
 
 async def test_an_unknown_account_gets_no_token_and_no_version(browser: httpx2.AsyncClient) -> None:
