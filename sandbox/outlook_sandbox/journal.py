@@ -34,7 +34,7 @@ class Entry:
     method: str
     path: Annotated[str, Field(description="as it was sent", examples=["/v1.0/me/events"])]
     query: Annotated[str, Field(description="of requests to Graph only")]
-    status: int
+    status: Annotated[int, Field(description="0 if a fault ended the connection without an answer")]
     took_ms: Annotated[float, Field(description="with the client's own slowness in sending it")]
     account: Annotated[str | None, Field(description="the id of the account")] = None
     app: Annotated[str | None, Field(description="the client id of the app")] = None
