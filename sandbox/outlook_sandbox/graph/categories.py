@@ -29,7 +29,7 @@ def create_category(call: Call) -> Answer:
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME:
         raise GraphError(400, "ErrorInvalidArgument", "The property 'displayName' is required, up to 255 characters.")
     if any(category.name.casefold() == name.casefold() for category in call.mailbox.categories.values()):
-        raise GraphError(409, "ErrorCategoryAlreadyExists", f"A category named '{name}' already exists.")
+        raise GraphError(409, "CategoryNameExists", "Category name already exists.")
     category = call.mailbox.put_category(Category(str(uuid.uuid4()), call.mailbox.account.id, name, _color(color)))
     return Answer(201, _entity(call, category))
 

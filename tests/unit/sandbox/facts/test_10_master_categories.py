@@ -50,7 +50,7 @@ async def test_a_category_is_made_with_a_guid_and_found_by_it(graph: Graph) -> N
 async def test_a_name_is_unique_whatever_its_case_and_a_duplicate_is_409(graph: Graph, again: str) -> None:
     await made(graph, "Project")
     answer = await graph.ask("POST", LIST, {"displayName": again, "color": "preset1"})
-    assert refusal(answer) == (409, "ErrorCategoryAlreadyExists")
+    assert refusal(answer) == (409, "CategoryNameExists")
     assert "already exists" in answer.json()["error"]["message"]
     assert len((await graph.get(LIST))["value"]) == len(FIRST) + 1
 
