@@ -40,7 +40,7 @@ async def move_event(mailbox: TheMailbox, wanted: Move) -> Moved:
 @router.post(
     "/accounts/{account}/calendars/{calendar}/ics",
     status_code=201,
-    responses=refusals(400, 404, 413, 415),
+    responses=refusals(404, 415),
     openapi_extra={"requestBody": {"required": True, "content": {ICS: {"schema": {"type": "string"}}}}},
 )
 async def load_ics(request: Request, sandbox: TheSandbox, mailbox: TheMailbox, calendar: TheCalendar) -> Loaded:

@@ -280,6 +280,8 @@ class TokenGiven(BaseModel):
 class Move(Asked):
     """Either id of the event will do."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"event": "AAkALgAAAAAAHYQ…", "calendar": "AAMkADAwATM0…"}]})
+
     event: Identifier
     calendar: Identifier
 

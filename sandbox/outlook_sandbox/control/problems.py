@@ -19,9 +19,11 @@ LARGEST_BODY = 16 * 1024 * 1024
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route says in its description of how it may refuse."""
+    """What a route says in its description of how it may refuse, beside what every route does."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    return {
+        str(status): {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses
+    }
 
 
 def install(app: FastAPI) -> None:
@@ -33,7 +35,13 @@ def install(app: FastAPI) -> None:
 
     def described() -> dict[str, Any]:
         document = describe()
-        document["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+        schemas = document["components"]["schemas"]
+        if "Problem" not in schemas:
+            schemas["Problem"] = Problem.model_json_schema()
+            del schemas["HTTPValidationError"], schemas["ValidationError"]
+            for operation in (each for path in document["paths"].values() for each in path.values()):
+                usual = (400, 413, 422) if "requestBody" in operation else (422,) if "parameters" in operation else ()
+                operation["responses"] |= refusals(*usual)
         return document
 
     app.openapi = described  # type: ignore[method-assign]
