@@ -93,7 +93,7 @@ async def test_each_call_is_one_line_with_its_caller_and_nothing_of_what_was_sen
         ("cli", "GET", "/internal/v1/keys", 200),
         (None, "GET", "/internal/v1/keys", 401),
         ("settings-web", "POST", "/internal/v1/connects", 422),
-        (None, "GET", None, 404),
+        ("settings-web", "GET", None, 404),
     ]
     assert all(line["seconds"] >= 0 for line in calls)
     assert "hush" not in repr(lines)
@@ -114,13 +114,15 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(auth: Auth, said:
         content: Any = begun.ljust(size) if said else chunks(size)
         return await auth.http.post("/internal/v1/connects", content=content, headers={"Content-Type": "application/json"})
 
-    fits, too_large = await post(LARGEST_CALL), await post(LARGEST_CALL + 1024)
+    with capture_logs() as lines:
+        fits, too_large = await post(LARGEST_CALL), await post(LARGEST_CALL + 1024)
     sent.clear()
     endless = await post(LARGEST_CALL * 100)
 
     assert fits.status_code == 201
     assert [(answer.status_code, answer.json()["title"]) for answer in (too_large, endless)] == [(413, "too-large")] * 2
     assert sum(sent) <= LARGEST_CALL
+    assert [(line["caller"], line["status"]) for line in lines] == [("settings-web", 201), ("settings-web", 413)]
 
 
 @pytest.mark.parametrize(

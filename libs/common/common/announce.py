@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pymongo import UpdateOne
@@ -92,9 +92,9 @@ class Announcer:
             yield
 
 
-def announce_door(announcer: Announcer, lock: object, organization_field: str = "organization") -> APIRouter:
+def announce_door(announcer: Announcer, lock: Callable[..., Any], organization_field: str = "organization") -> APIRouter:
     """`POST /internal/v1/announce[?organization=…]`: announce everything anew. Answers `{"announced": <count>}`."""
-    door = APIRouter(dependencies=[Depends(lock)])  # type: ignore[arg-type]
+    door = APIRouter(dependencies=[Depends(lock)])
 
     example = {"content": {"application/json": {"example": {"announced": 1200}}}}
 

@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, SecretStr
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -114,39 +115,43 @@ def answer_with_problems(app: FastAPI, away: tuple[type[Exception], ...] = ()) -
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def internal_door(accepted: Sequence[SecretStr]) -> Callable[[Request], object]:
-    """A FastAPI dependency that lets in callers with one of the credentials and returns the caller's name.
+class Lock:
+    """Lets in callers with one of the credentials, each shown as `Authorization: Bearer <name>:<secret>`.
 
-    The credential is sent as `Authorization: Bearer <name>:<secret>`; anything else is 401. One caller may have several.
+    A FastAPI dependency: the caller's name, or 401. One caller may have several credentials.
     """
-    known = [credential.get_secret_value() for credential in accepted]
 
-    async def caller(request: Request) -> str:
-        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        fitting = [credential for credential in known if hmac.compare_digest(shown.encode(), credential.encode())]
-        if scheme.lower() != "bearer" or not fitting:
-            raise Rejected("a service credential is needed here", status=401, reason="no-credential")
-        name = fitting[0].partition(":")[0]
-        request.state.caller = name
-        telemetry.note("attendara.caller", name)
-        return name
+    def __init__(self, accepted: Sequence[SecretStr]) -> None:
+        self._accepted = [credential.get_secret_value() for credential in accepted]
 
-    return caller
+    async def __call__(self, request: Request) -> str:
+        if name := self.caller(request.headers):
+            return name
+        raise Rejected("a service credential is needed here", status=401, reason="no-credential")
+
+    def caller(self, headers: Headers) -> str | None:
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        fitting = [credential for credential in self._accepted if hmac.compare_digest(shown.encode(), credential.encode())]
+        return fitting[0].partition(":")[0] if fitting and scheme.lower() == "bearer" else None
 
 
 class Doorkeeper:
     """Middleware of internal doors: no body larger than LARGEST_CALL is read, and each call is one line in the log.
 
-    The line has the caller's name (None for who didn't get in) and the route's template, never a query or a body.
+    The line and the span have the caller's name (None for who doesn't get in) and the route's template; the line has
+    no query and no body.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, lock: Lock) -> None:
         self._app = app
+        self._lock = lock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/internal/"):
             return await self._app(scope, receive, send)
-        status, began = 500, time.monotonic()
+        caller, status, began = self._lock.caller(Headers(scope=scope)), 500, time.monotonic()
+        if caller:
+            telemetry.note("attendara.caller", caller)
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -159,7 +164,7 @@ class Doorkeeper:
         finally:
             log.info(
                 "internal call",
-                caller=scope.get("state", {}).get("caller"),
+                caller=caller,
                 method=scope["method"],
                 route=getattr(scope.get("route"), "path", None),
                 status=status,

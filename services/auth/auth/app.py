@@ -24,7 +24,7 @@ from common.announce import Announcer
 from common.health import health_routes
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, all_running
-from common.web import Doorkeeper, answer_with_problems, internal_door
+from common.web import Doorkeeper, Lock, answer_with_problems
 
 
 def create_app(
@@ -42,6 +42,7 @@ def create_app(
     flows = Flows(redis)
     connect = Connect(microsoft, profiles, flows, connections)
     prepared = Once("indexes and keys", connections.prepare)
+    lock = Lock(credentials)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -54,9 +55,9 @@ def create_app(
     checks = {"mongodb": store.readiness_of(database), "redis": flows.readiness, "kafka": messaging.readiness}
     app.include_router(health_routes(checks | {"prepared": prepared.readiness, "token_keys": connections.keys_readiness}))
     doors = Doors(connect, Tokens(connections, microsoft), forget, connections, Keys(connections.collection, vault), announcer)
-    open_doors(app, doors, internal_door(credentials), prepared)
+    open_doors(app, doors, lock, prepared)
     answer_with_problems(app, store.AWAY)
-    app.add_middleware(Doorkeeper)
+    app.add_middleware(Doorkeeper, lock)
     return app
 
 

@@ -27,6 +27,7 @@ LEASE = timedelta(seconds=60)
 """Longer than a refresh and its confirmation may take."""
 ANNOUNCE_PATIENCE_SECONDS = 2.0
 SAMPLE = 5
+"""How many records a key may fail to open before it is called wrong."""
 WITHOUT_HISTORY = {"history": False}
 
 

@@ -17,7 +17,7 @@ from common.messages import ConnectionChanged
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, all_running
 from common.store import Database
-from common.web import Doorkeeper, internal_door
+from common.web import Doorkeeper, Lock
 from settings_web import api, calendars, sync_settings
 from settings_web.auth_door import AuthDoor
 from settings_web.calendars import Calendars
@@ -83,12 +83,13 @@ def create_app(
     )
     for page in (*PAGES, api):
         app.include_router(page.routes)
-    app.include_router(announce_door(announcer, internal_door(settings.service_credentials)), include_in_schema=False)
+    lock = Lock(settings.service_credentials)
+    app.include_router(announce_door(announcer, lock), include_in_schema=False)
     ready = {"mongodb": store.readiness_of(database), "kafka": messaging.readiness, "redis": redis_readiness(redis)}
     app.include_router(health_routes(ready | {"indexes": indexes.readiness}))
     app.mount("/static", Files(directory=STATIC))
     answer_errors(app)
-    app.add_middleware(Doorkeeper)
+    app.add_middleware(Doorkeeper, lock)
     app.add_middleware(Guard, https=settings.public_url.startswith("https:"))
     return app
 

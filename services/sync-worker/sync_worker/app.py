@@ -15,7 +15,7 @@ from common.marks import Marks
 from common.messaging import Messaging, make_messaging
 from common.runner import Clock, Once, Periodic, Runner, all_running, utc_now
 from common.store import AWAY, Database, make_client, readiness_of
-from common.web import Doorkeeper, answer_with_problems, internal_door
+from common.web import Doorkeeper, Lock, answer_with_problems
 from sync_worker.appointments import make_appointments, message_of
 from sync_worker.check import Checks
 from sync_worker.handlers import Handlers
@@ -78,12 +78,13 @@ def create_app(
         async with graph, all_running(parts):
             yield
 
+    lock = Lock(settings.service_credentials)
     app = FastAPI(title="sync-worker", lifespan=lifespan, telemetry=telemetry.OF_REQUESTS)
     answer_with_problems(app, AWAY)
-    app.add_middleware(Doorkeeper)
+    app.add_middleware(Doorkeeper, lock)
     asked: dict[str, Check] = {"kafka": messaging.readiness, "mongodb": readiness_of(database), "indexes": indexes.readiness}
     app.include_router(health_routes(asked | dict(readiness or {})))
-    app.include_router(announce_door(announcer, internal_door(settings.service_credentials)))
+    app.include_router(announce_door(announcer, lock))
     return app
 
 
