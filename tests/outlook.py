@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 
+from outlook_sandbox.client import SandboxControl
 from tests.graph_contract import CHECKED
 
 OUTLOOK = "outlook-web"
@@ -67,14 +68,10 @@ class Outlook:
 async def new_outlook(sandbox_url: str, username: str) -> AsyncIterator[Outlook]:
     """A new account with an empty calendar, and its owner at it."""
     async with httpx2.AsyncClient(base_url=sandbox_url, headers=HEADERS, timeout=20, event_hooks=CHECKED) as http:
-        made = await http.post("/sandbox/v1/accounts", json={"username": username, "name": "Tess Ting"})
-        assert made.status_code == 201, made.text
-        account = made.json()
-        wish = {"app": OUTLOOK, "scopes": SCOPES}
-        token = (await http.post(f"/sandbox/v1/accounts/{account['id']}/token", json=wish)).json()["access_token"]
-        http.headers["Authorization"] = f"Bearer {token}"
-        calendar = (await http.get("/v1.0/me/calendar")).json()["id"]
-        yield Outlook(http, username, calendar)
+        control = SandboxControl(client=http)
+        account = await control.create_account(username, "Tess Ting")
+        http.headers["Authorization"] = f"Bearer {await control.token(account.id, OUTLOOK, SCOPES)}"
+        yield Outlook(http, username, account.calendars[0].id)
 
 
 def _times(start: datetime) -> dict[str, Any]:

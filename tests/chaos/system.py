@@ -23,6 +23,7 @@ from attendara_local.ports import Ports
 from attendara_local.stack import Stack
 from common.messages import AppointmentStatusReported, Status
 from common.store import Database, Document
+from outlook_sandbox.client import SandboxControl
 from tests.chaos.proxy import Proxy, proxied
 from tests.outlook import Outlook, Standing, new_outlook
 from tests.servers import ADDRESSES
@@ -77,8 +78,9 @@ class System:
 
     async def notify(self) -> int:
         """Post to the gateway as Graph does, for our calendar; the status of the answer."""
-        subscribed = (await self.http.get(f"{self.stack.sandbox_url}/sandbox/v1/subscriptions")).json()
-        entry = {"subscriptionId": subscribed[0]["id"], "clientState": subscribed[0]["clientState"]}
+        async with SandboxControl(self.stack.sandbox_url) as sandbox:
+            subscribed = (await sandbox.subscriptions())[0]
+        entry = {"subscriptionId": subscribed.id, "clientState": subscribed.client_state}
         posted = await self.http.post(f"{self.stack.gateway_url}/graph/notifications", json={"value": [entry]})
         return posted.status_code
 

@@ -5,16 +5,14 @@ from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any, NamedTuple
 
-import httpx2
 import msgspec
 import pytest
 from pymongo import AsyncMongoClient
 
-from attendara_local.environment import MICROSOFT_APP
 from attendara_local.stack import Stack
 from common.messages import AppointmentChanged
 from common.store import Database, Document
-from tests.graph_contract import CHECKED
+from outlook_sandbox.client import SandboxControl, SandboxError
 from tests.kafka_reading import reading
 from tests.servers import Servers
 from tests.serving import until
@@ -57,10 +55,10 @@ async def database(system: Stack) -> AsyncIterator[Database]:
 @pytest.fixture(scope="module")
 async def synced(system: Stack, database: Database) -> AsyncIterator[Synced]:
     """A few accounts that hold all files, each in a calendar of its own, connected by an administrator and in step."""
-    async with httpx2.AsyncClient(base_url=system.sandbox_url, timeout=60, event_hooks=CHECKED) as outlook:
+    async with SandboxControl(system.sandbox_url) as sandbox:
         loaded: dict[str, Loaded] = {}
         for number in range(ACCOUNTS):
-            loaded |= await _load(outlook, f"real{number}@seehof.example", FILES[number::ACCOUNTS])
+            loaded |= await _load(sandbox, f"real{number}@seehof.example", FILES[number::ACCOUNTS])
     async with settings_pages(system.settings_url) as pages:
         await pages.sign_in(ADMIN)
         usernames = sorted({one.account for one in loaded.values()})
@@ -73,21 +71,18 @@ async def synced(system: Stack, database: Database) -> AsyncIterator[Synced]:
         await until(lambda: _nothing_left(database, connections), LIMIT)
 
 
-async def _load(outlook: httpx2.AsyncClient, username: str, names: list[str]) -> dict[str, Loaded]:
+async def _load(sandbox: SandboxControl, username: str, names: list[str]) -> dict[str, Loaded]:
     """A new account with a calendar for each file."""
-    account = (await outlook.post("/sandbox/v1/accounts", json={"username": username, "name": "Real Calendars"})).json()["id"]
-    wish = {"app": MICROSOFT_APP[0], "scopes": ["Calendars.ReadWrite"]}
-    token = (await outlook.post(f"/sandbox/v1/accounts/{account}/token", json=wish)).json()["access_token"]
+    await sandbox.create_account(username, "Real Calendars")
     loaded = {}
     for name in names:
-        made = await outlook.post("/v1.0/me/calendars", json={"name": name}, headers={"Authorization": f"Bearer {token}"})
-        calendar = made.json()["id"]
-        answer = await outlook.post(
-            f"/sandbox/v1/accounts/{account}/calendars/{calendar}/ics",
-            content=(FOLDER / name).read_bytes(),
-            headers={"Content-Type": "text/calendar"},
-        )
-        loaded[name] = Loaded(username, calendar, None if answer.is_success else answer.json()["detail"])
+        calendar = (await sandbox.create_calendar(username, name)).id
+        refused = None
+        try:
+            await sandbox.load_ics(username, calendar, (FOLDER / name).read_bytes())
+        except SandboxError as error:
+            refused = error.detail
+        loaded[name] = Loaded(username, calendar, refused)
     return loaded
 
 

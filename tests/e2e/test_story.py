@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx2
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from attendara_local.stack import Stack
+from outlook_sandbox.client import SandboxControl
 from tests.e2e.otlp import Collector
 from tests.serving import until
 
@@ -207,13 +207,12 @@ async def test_every_page_stands_on_a_phone_and_in_the_dark(
 
 
 async def test_a_removed_calendar_leaves_nothing_behind(settings: Page, browser: Browser, system: Stack, shots: Path) -> None:
-    async with httpx2.AsyncClient(base_url=system.sandbox_url) as sandbox:
+    async with SandboxControl(system.sandbox_url) as sandbox:
 
         async def subscribed() -> int:
-            listed = (await sandbox.get("/sandbox/v1/subscriptions")).json()
-            account = (await sandbox.get(f"/sandbox/v1/accounts/{ACCOUNT}")).json()
-            calendar = next(one["id"] for one in account["calendars"] if one["name"] == "Calendar")
-            return sum(calendar in one["resource"] for one in listed)
+            account = await sandbox.account(ACCOUNT)
+            calendar = next(one.id for one in account.calendars if one.name == "Calendar")
+            return sum(calendar in one.resource for one in await sandbox.subscriptions())
 
         assert await subscribed() == 1
         context = await browser.new_context()

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import httpx2
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+
+from outlook_sandbox.client import SandboxControl
 
 MICROSOFT_APP = "5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11"
 SCOPES = ["User.Read", "Calendars.ReadWrite", "MailboxSettings.ReadWrite"]
@@ -30,8 +31,6 @@ class TokenDoor:
             return JSONResponse({"title": title, "detail": title}, status, media_type="application/problem+json")
         if connection not in self.accounts:
             return JSONResponse({"title": "not-found"}, 404, media_type="application/problem+json")
-        async with httpx2.AsyncClient(trust_env=False) as client:
-            wish = {"app": MICROSOFT_APP, "scopes": SCOPES}
-            issued = await client.post(f"{self.sandbox}/sandbox/v1/accounts/{self.accounts[connection]}/token", json=wish)
-        token = issued.raise_for_status().json()["access_token"]
+        async with SandboxControl(self.sandbox) as sandbox:
+            token = await sandbox.token(self.accounts[connection], MICROSOFT_APP, SCOPES)
         return JSONResponse({"access_token": token, "expires_at": "2099-01-01T00:00:00Z"})
