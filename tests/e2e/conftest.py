@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
 from attendara_local.ports import Ports
 from attendara_local.stack import Stack
 from tests.e2e.otlp import Collector, collecting
-from tests.e2e.sandbox_pages import Looker, SandboxProcess, looking, sandbox_process
+from tests.e2e.sandbox_pages import Looker, SandboxProcess, looking, open_window, sandbox_process
 from tests.servers import ADDRESSES, Servers
 
 BACK_TO_1996 = "11000"
@@ -65,7 +65,13 @@ async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[San
         yield started
 
 
+@pytest.fixture(scope="session")
+async def window(browser: Browser) -> AsyncIterator[BrowserContext]:
+    async with open_window(browser) as one:
+        yield one
+
+
 @pytest.fixture
-async def looker(browser: Browser, sandbox: SandboxProcess) -> AsyncIterator[Looker]:
-    async with looking(browser, sandbox) as one:
+async def looker(window: BrowserContext, sandbox: SandboxProcess) -> AsyncIterator[Looker]:
+    async with looking(window, sandbox) as one:
         yield one

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx2
-from playwright.async_api import Browser, Locator, Page
+from playwright.async_api import Browser, BrowserContext, Locator, Page
 
 from tests.serving import until
 
@@ -105,13 +105,20 @@ class Looker:
 
 
 @asynccontextmanager
-async def looking(browser: Browser, sandbox: SandboxProcess, width: int = 1280, **more: Any) -> AsyncIterator[Looker]:
+async def open_window(browser: Browser, width: int = 1280, **more: Any) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(viewport={"width": width, "height": 900}, timezone_id=ZONE, **more)
     context.set_default_timeout(8_000)
-    looker = Looker(await context.new_page(), sandbox)
+    yield context
+    await context.close()
+
+
+@asynccontextmanager
+async def looking(window: BrowserContext, sandbox: SandboxProcess) -> AsyncIterator[Looker]:
+    """A page of its own; in the end nothing went wrong in its scripts."""
+    looker = Looker(await window.new_page(), sandbox)
     looker.page.on("pageerror", lambda error: looker.errors.append(str(error)))
     yield looker
-    await context.close()
+    await looker.page.close()
     assert looker.errors == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.consent import give_consent
-from tests.e2e.sandbox_pages import APP, Looker, Person, SandboxProcess, looking
+from tests.e2e.sandbox_pages import APP, Looker, Person, SandboxProcess, looking, open_window
 from tests.serving import until
 from tests.unit.sandbox.graph_client import endpoint
 
@@ -220,7 +220,7 @@ async def test_an_account_of_thousands_is_found_from_the_first_page(looker: Look
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_whoever_looks_or_listens_can_use_every_page(browser: Browser, sandbox: SandboxProcess, scheme: Any) -> None:
     """Each control has a name, each page one first heading and one main part, no id is there twice, and words stand out."""
-    async with looking(browser, sandbox, color_scheme=scheme) as looker:
+    async with open_window(browser, color_scheme=scheme) as window, looking(window, sandbox) as looker:
         for path in PAGES:
             await looker.page.goto(f"{sandbox.url}{path}")
             await expect(looker.page.get_by_role("heading", level=1)).to_be_visible()
@@ -237,7 +237,7 @@ async def test_whoever_looks_or_listens_can_use_every_page(browser: Browser, san
 
 
 async def test_no_page_is_wider_than_a_phone(browser: Browser, sandbox: SandboxProcess) -> None:
-    async with looking(browser, sandbox, 390) as phone:
+    async with open_window(browser, 390) as window, looking(window, sandbox) as phone:
         for path in PAGES:
             await phone.page.goto(f"{sandbox.url}{path}")
             await expect(phone.page.get_by_role("heading", level=1)).to_be_visible()

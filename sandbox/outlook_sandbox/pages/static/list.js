@@ -1,5 +1,5 @@
 // Draws the list: four weeks, day by day, those days on which there is something.
-import { addDays, dayName, daysBetween, isoDate, lastDay, longDay, sameDay, startOfWeek } from "./dates.js";
+import { addDays, dayName, daysBetween, lastDay, longDay, sameDay, startOfWeek } from "./dates.js";
 import { button, make } from "./dom.js";
 
 // `draw(event)` makes an event's button; `onPage(-1 | 1)` is called for the four weeks before or after.
@@ -28,12 +28,11 @@ function eventsOn(events, day) {
 }
 
 function section(day, events, draw) {
-  const made = make("section", sameDay(day, new Date()) ? "date today" : "date");
-  made.dataset.date = isoDate(day);
+  const made = make("div", sameDay(day, new Date()) ? "date today" : "date");
   const head = make("h2", "", dayName(day, { weekday: "short", day: "numeric", month: "short" }));
   head.append(make("small", "", relative(day)));
-  made.setAttribute("aria-label", longDay(day));
   const list = make("ul");
+  list.setAttribute("aria-label", longDay(day));
   for (const event of events) list.append(row(event, day, draw));
   if (!events.length) list.append(make("li", "nothing", "Nothing today"));
   made.append(head, list);

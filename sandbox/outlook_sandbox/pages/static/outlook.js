@@ -1,15 +1,15 @@
 // The calendar page: keeps what Graph says on the screen, and lets the person go about in it.
-import { choose, whichOfSeries } from "./choose.js";
 import { calendarColor } from "./colors.js";
-import { ZONE, addDays, isoDate, midnight, offsetName, rangeName } from "./dates.js";
-import { dialogIsOpen, openDialog, sayInDialog } from "./dialog.js";
+import { ZONE, addDays, addMinutes, isoDate, midnight, offsetName, rangeName } from "./dates.js";
+import { dialogIsOpen, sayInDialog } from "./dialog.js";
 import { Drag } from "./drag.js";
 import { Editing } from "./editing.js";
-import { eventButton, titleOf } from "./event.js";
+import { eventButton } from "./event.js";
 import { openImport, setUpImport } from "./files.js";
 import { Graph } from "./graph.js";
 import { listenToKeys } from "./keys.js";
 import { drawList } from "./list.js";
+import { Opening } from "./opening.js";
 import { Picker } from "./picker.js";
 import { drawSidebar } from "./sidebar.js";
 import { Store } from "./store.js";
@@ -29,14 +29,16 @@ const store = new Store(graph, account);
 const drag = new Drag(place, {
   onMoved: (id, shift) => editing.shift(id, shift),
   onResized: (id, shift) => editing.shift(id, shift, { end: true }),
-  onDrawn: (start, end) => openNew({ start, end }),
+  onDrawn: (start, end) => opening.draft({ start, end }),
 });
 const watch = new Watch(account, load, onTrouble);
 const editing = new Editing(graph, store, account, { draw, reload: () => watch.now(), attempt, follow });
+const opening = new Opening(graph, store, editing, attempt);
 
 // On the screen
 
 let drawn = "";
+let troubled; // what is wrong with keeping up to date, and the message that says so
 let trouble = 0;
 
 async function load(signal) {
@@ -53,7 +55,8 @@ function draw() {
   const events = store.events ?? [];
   const now = new Date();
   const minute = view === "week" ? now.getMinutes() : 0;
-  const picture = JSON.stringify([view, day, search, isoDate(now), minute, calendars.map(({ id }) => id), categories, events]);
+  const shown = calendars.map(({ changeKey, ...kept }) => kept);
+  const picture = JSON.stringify([view, day, search, isoDate(now), minute, shown, categories, events]);
   if (picture === drawn || drag.active) return;
   drawn = picture;
   drawTools(view, rangeName(start, addDays(end, -1)));
@@ -66,7 +69,7 @@ function draw() {
   const button = (event) => eventButton(event, colorOf(event), categories);
   if (view === "week") drawWeek(place, { start, day, events }, button, (chosen) => go({ day: chosen }));
   else drawList(place, { start, days, events, search }, button, page);
-  if (focused) focus(focused);
+  if (focused) buttonOf(focused)?.focus({ preventScroll: true });
 }
 
 function drawTools(view, range) {
@@ -85,11 +88,7 @@ function colorOf(event) {
   return calendarColor(store.calendars[position], position);
 }
 
-function focus(id) {
-  const button = place.querySelector(`[data-id="${CSS.escape(id)}"]`);
-  button?.focus({ preventScroll: true });
-  button?.scrollIntoView({ block: "nearest" });
-}
+const buttonOf = (id) => place.querySelector(`[data-id="${CSS.escape(id)}"]`);
 
 function go(to, kept = true) {
   store.go(to, kept);
@@ -108,45 +107,8 @@ function today() {
 async function follow(event) {
   if (event.start >= store.start && event.start < store.end) return;
   await go({ day: event.start });
-  focus(event.id);
+  buttonOf(event.id)?.focus();
 }
-
-// What the person does to events
-
-function openNew(draft) {
-  const calendar = store.writable.find((one) => !store.isHidden(one)) ?? store.writable[0];
-  if (calendar) openDialog({ ...draft, calendar: calendar.id }, store, (_, values) => editing.create(values, draft));
-}
-
-function newEvent() {
-  const inView = store.view === "week" || store.day <= new Date();
-  const start = new Date(store.view === "list" && inView ? midnight(new Date()) : store.day);
-  start.setHours(Math.min(new Date().getHours() + 1, 23));
-  openNew({ start, end: new Date(start.valueOf() + 30 * 60_000) });
-}
-
-async function openKnown(event) {
-  const which = event.inSeries && event.editable ? await whichOfSeries(`Open “${titleOf(event)}”`, "Open") : "event";
-  if (!which) return;
-  await attempt(async () => {
-    const opened = which === "series" ? await graph.event(event.series, store.calendar(event.calendar)) : event;
-    openDialog(opened, store, (action, values) => (action === "delete" ? removeFromDialog(opened) : editing.save(opened, values)));
-  });
-}
-
-async function removeFromDialog(event) {
-  if (event.recurrence && !(await choose(`Delete “${titleOf(event)}”?`, "Every event of the series will be gone.", SURE))) return false;
-  return editing.remove(event.id, event);
-}
-
-async function removeByKey(id) {
-  const event = store.find(id);
-  if (!event.editable) return say("This calendar is read-only.", { problem: true });
-  const title = `Delete “${titleOf(event)}”?`;
-  const which = await (event.inSeries ? whichOfSeries(title, "Delete") : choose(title, "It can’t be brought back.", SURE));
-  return which && attempt(() => editing.remove(which === "series" ? event.series : id, event));
-}
-const SURE = [["event", "Delete", "danger"]];
 
 // What goes wrong
 
@@ -168,27 +130,25 @@ function whileWaiting(seconds, problem) {
 }
 
 function onTrouble(problem) {
-  if (!problem) {
-    if (trouble) hush(trouble);
-    trouble = 0;
-    return;
-  }
-  const words = problem instanceof TypeError ? "The sandbox does not answer." : problem.message;
-  trouble = say(`${words} Trying again…`, { problem: true });
+  const words = problem instanceof TypeError ? "The sandbox does not answer." : problem?.message;
+  if (words === troubled) return;
+  if (troubled) hush(trouble);
+  troubled = words;
+  if (words) trouble = say(`${words} Trying again…`, { problem: true });
 }
 
 // Hands
 
 place.addEventListener("click", (click) => {
   const button = click.target.closest(".event");
-  if (button) return openKnown(store.find(button.dataset.id));
+  if (button) return opening.event(store.find(button.dataset.id));
   const { day, allDay } = (click.target.closest(".day, .cell") ?? {}).dataset ?? {};
-  if (allDay) return openNew({ start: new Date(`${allDay}T00:00:00`), end: addDays(new Date(`${allDay}T00:00:00`), 1), allDay: true });
+  const start = new Date(`${day ?? allDay}T00:00:00`);
+  if (allDay) return opening.draft({ start, end: addDays(start, 1), allDay: true });
   if (!day) return undefined;
   const column = click.target.closest(".day");
-  const start = new Date(`${day}T00:00:00`);
   start.setMinutes(Math.floor(((click.clientY - column.getBoundingClientRect().top) / column.offsetHeight) * 48) * 30);
-  return openNew({ start, end: new Date(start.valueOf() + 30 * 60_000) });
+  return opening.draft({ start, end: addMinutes(start, 30) });
 });
 
 const search = () => {
@@ -197,7 +157,7 @@ const search = () => {
 };
 const showView = (view) => view !== store.view && go({ view });
 
-named("new-event").addEventListener("click", newEvent);
+named("new-event").addEventListener("click", () => opening.blank());
 named("today").addEventListener("click", today);
 named("previous").addEventListener("click", () => page(-1));
 named("next").addEventListener("click", () => page(1));
@@ -219,17 +179,20 @@ new Picker(named("account"), ({ username }) => {
 });
 
 if (account) {
-  const byKey = { pause: KEYS_PAUSE_MS };
+  const shiftByKey = (id, shift, more) => {
+    editing.shift(id, shift, { ...more, pause: KEYS_PAUSE_MS });
+    buttonOf(id)?.scrollIntoView({ block: "nearest" });
+  };
   listenToKeys(
     place,
     {
-      n: newEvent, t: today, w: () => showView("week"), l: () => showView("list"), "<": () => page(-1), ">": () => page(1),
+      n: () => opening.blank(), t: today, w: () => showView("week"), l: () => showView("list"), "<": () => page(-1), ">": () => page(1),
       "/": search, "?": () => named("help-dialog").showModal(),
     },
     {
-      move: (id, shift) => editing.shift(id, shift, byKey),
-      resize: (id, shift) => editing.shift(id, shift, { ...byKey, end: true }),
-      remove: removeByKey,
+      move: (id, shift) => shiftByKey(id, shift, {}),
+      resize: (id, shift) => shiftByKey(id, shift, { end: true }),
+      remove: (id) => opening.removal(id),
     },
   );
   watchSwipes(place, (direction) => store.view === "week" && go({ day: addDays(store.day, direction) }));

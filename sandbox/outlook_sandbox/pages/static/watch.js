@@ -1,5 +1,6 @@
 // Keeps the page up to date: asks whether the mailbox has changed, which costs Graph nothing, and loads only then.
 const ANOTHER_TRY_MS = 3000;
+const REST_MS = 300; // between two loads, so that many changes in a row cost few
 
 export class Watch {
   #account;
@@ -54,8 +55,9 @@ export class Watch {
       await this.#load(signal);
       this.#seen = version;
       this.#finish();
+      this.#onTrouble(null);
+      await this.#pause(REST_MS);
     }
-    this.#onTrouble(null);
   }
 
   #finish() {
