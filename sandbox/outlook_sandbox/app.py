@@ -83,10 +83,10 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     app = CuttableApp(
         title="Outlook sandbox", lifespan=lifespan, openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None
     )
+    problems.install(app)
     app.add_middleware(Journaled, journal=sandbox.journal, clock=sandbox.clock)
     app.add_middleware(Door, sandbox=sandbox)
     app.state.sandbox = sandbox
-    problems.install(app)
     for part in (control, identity, issuer, pages, customers):
         app.include_router(part.router)
 

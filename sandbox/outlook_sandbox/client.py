@@ -157,9 +157,9 @@ class SandboxControl:
         """Many accounts by one call."""
         return await self._send("POST", "/population", Populated, wanted)
 
-    async def token(self, account: str, app: str, scopes: Sequence[str]) -> str:
-        """An access token as sign-in and consent would give it."""
-        wanted = TokenWanted(app=app, scopes=list(scopes))
+    async def token(self, account: str, app: str, scopes: Sequence[str], *, cp1: bool = False) -> str:
+        """An access token as sign-in and consent would give it; `cp1`: to a client that handles claims challenges."""
+        wanted = TokenWanted(app=app, scopes=list(scopes), cp1=cp1)
         return (await self._send("POST", _at("accounts", account, "token"), TokenGiven, wanted)).access_token
 
     # Calendars

@@ -68,7 +68,7 @@ async def delete_account(sandbox: TheSandbox, account: TheAccount) -> None:
 @router.post("/accounts/{account}/token", responses=refusals(404))
 async def give_token(sandbox: TheSandbox, account: TheAccount, wanted: TokenWanted) -> TokenGiven:
     """An access token without signing in."""
-    issued = sandbox.tokens.issue(account.id, wanted.app, frozenset(wanted.scopes))
+    issued = sandbox.tokens.issue(account.id, wanted.app, frozenset(wanted.scopes), cp1=wanted.cp1)
     return TokenGiven(access_token=issued.access_token)
 
 

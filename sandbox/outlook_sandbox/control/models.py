@@ -269,10 +269,11 @@ class TokenWanted(Asked):
 
     app: Identifier = Field(description="a client id; it need not be registered")
     scopes: list[Identifier] = Field(max_length=100)
+    cp1: bool = Field(default=False, description="the client handles claims challenges (CAE): it lives for a day")
 
 
 class TokenGiven(BaseModel):
-    """A bearer token for Graph, which lives as long as any other."""
+    """A bearer token for Graph."""
 
     access_token: str
 

@@ -83,12 +83,14 @@ async def test_a_disabled_account_can_not_refresh_until_it_is_enabled_and_signs_
 
 
 async def test_a_challenge_is_for_clients_that_declared_cp1(door: Microsoft, control: SandboxControl) -> None:
-    plain, aware = await door.sign_in(WORK), await door.sign_in(WORK, claims=CP1)
+    signed_in = await door.sign_in(WORK), await door.sign_in(WORK, claims=CP1)
+    handed = [await control.token(WORK.id, "my-app", ["User.Read"], cp1=cp1) for cp1 in (False, True)]
     await control.challenge(WORK.username)
-    assert (await door.me(plain["access_token"])).status_code == 200
-    refused = await door.me(aware["access_token"])
-    assert refused.status_code == 401
-    assert 'error="insufficient_claims"' in refused.headers["www-authenticate"]
+    for plain, aware in ([given["access_token"] for given in signed_in], handed):
+        assert (await door.me(plain)).status_code == 200
+        refused = await door.me(aware)
+        assert refused.status_code == 401
+        assert 'error="insufficient_claims"' in refused.headers["www-authenticate"]
 
 
 async def test_consent_is_seen_and_withdrawn(door: Microsoft, control: SandboxControl) -> None:
