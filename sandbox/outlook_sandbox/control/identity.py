@@ -21,6 +21,7 @@ from outlook_sandbox.control.models import (
 from outlook_sandbox.control.problems import refusals
 from outlook_sandbox.identity.apps import App, new_app
 from outlook_sandbox.identity.tenants import Tenant
+from outlook_sandbox.state import Sandbox
 
 router = APIRouter(tags=["identity"])
 
@@ -112,7 +113,7 @@ async def remove_app(sandbox: TheSandbox, app: str) -> None:
         raise HTTPException(404, "There is no such app.")
 
 
-def _withdraw(sandbox: TheSandbox, holder: str, app: str) -> None:
+def _withdraw(sandbox: Sandbox, holder: str, app: str) -> None:
     if not sandbox.tokens.consents.withdraw(holder, app):
         raise HTTPException(404, "There is no such consent.")
 
