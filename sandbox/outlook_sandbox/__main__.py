@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import uvloop
 from outlook_sandbox.app import create_app, make_sandbox
 from outlook_sandbox.certificates import certificates
 from outlook_sandbox.database import Database
+from outlook_sandbox.guard import is_loopback
 from outlook_sandbox.settings import Settings
 
 GRACE = 2
@@ -36,7 +36,7 @@ def serve(
 ) -> None:
     """Serve until Ctrl-C. Settings come from SANDBOX_* variables."""
     settings = Settings()
-    if not (_is_loopback(settings.host) or settings.allow_other_hosts):
+    if not (is_loopback(settings.host) or settings.allow_other_hosts):
         raise SystemExit(
             f"outlook-sandbox: SANDBOX_HOST={settings.host}: the sandbox has no passwords, so it listens on this machine only "
             "(SANDBOX_ALLOW_OTHER_HOSTS=true if you mean it)."
@@ -76,12 +76,6 @@ def _listener(host: str, port: int) -> socket.socket:
 def _stop(servers: list[_Server]) -> None:
     for server in servers:
         server.should_exit = True
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from outlook_sandbox.graph.resource_data import ResourceData
 from outlook_sandbox.graph.routes import Door
 from outlook_sandbox.graph.settling import Settling
 from outlook_sandbox.graph.subscriptions import Subscriptions
+from outlook_sandbox.guard import Guard
 from outlook_sandbox.identity import routes as identity
 from outlook_sandbox.identity.apps import Apps
 from outlook_sandbox.identity.tenants import Tenants
@@ -86,6 +87,7 @@ def create_app(sandbox: Sandbox) -> FastAPI:
     problems.install(app)
     app.add_middleware(Journaled, journal=sandbox.journal, clock=sandbox.clock)
     app.add_middleware(Door, sandbox=sandbox)
+    app.add_middleware(Guard, settings=sandbox.settings)
     app.state.sandbox = sandbox
     for part in (control, identity, issuer, pages, customers):
         app.include_router(part.router)
@@ -96,8 +98,3 @@ def create_app(sandbox: Sandbox) -> FastAPI:
         return {"status": "ready"}
 
     return app
-
-
-def make_app() -> FastAPI:
-    settings = Settings()
-    return create_app(make_sandbox(settings, Database(settings.data / "sandbox.sqlite")))

@@ -115,7 +115,7 @@ async def _told_of_a_shade(graph: Graph) -> list[str]:
         await send({"type": "http.response.body", "body": body})
 
     app._app = shady
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://sandbox.test") as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost:8410") as client:
         await client.get("/v1.0/me/outlook/masterCategories")
     return taken()
 

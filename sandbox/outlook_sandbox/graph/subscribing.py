@@ -1,7 +1,6 @@
 """Requests about subscriptions."""
 
 import asyncio
-import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from outlook_sandbox.graph.subscriptions import (
     read_expiry,
     subscription_json,
 )
+from outlook_sandbox.guard import is_loopback
 
 LONGEST_TEXT = 128
 LONGEST_CERTIFICATE = 20_000
@@ -208,16 +208,9 @@ def _address(sent: dict[str, Any], name: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise GraphError(400, "InvalidRequest", f"The property '{name}' is not a valid URL.") from None
-    if not host or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))):
+    if not host or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise GraphError(400, "InvalidRequest", f"The property '{name}' must be an absolute https URL.")
     return text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _ask_exchange(call: Call, wanted: Subscription) -> None:

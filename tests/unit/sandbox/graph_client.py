@@ -104,7 +104,7 @@ async def sandbox_graph(settings: Settings | None = None, database: Database | N
     sandbox = make_sandbox(settings or Settings(settle_seconds=0), database or Database())
     account = sandbox.accounts.add(new_account("work", "tess@ting.example", "Tess Ting"))
     transport = httpx2.ASGITransport(checked_app(sandbox))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://sandbox.test") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost:8410") as client:
         token = sandbox.tokens.issue(account.id, APP, EVERYTHING).access_token
         default = sandbox.mailboxes.of(account).default_calendar
         assert default is not None

@@ -253,7 +253,7 @@ async def _last_page(app: Subscriber) -> Any:
 @produces("delta-05-beta-events-delta")
 async def _beta_page(app: Subscriber) -> Any:
     await app.graph.create(), await app.graph.create()
-    path = "http://sandbox.test/beta/me/calendar/events/delta?startDateTime=2026-11-01T00:00:00Z"
+    path = "http://localhost:8410/beta/me/calendar/events/delta?startDateTime=2026-11-01T00:00:00Z"
     return await app.graph.get(path, headers={"Prefer": "odata.maxpagesize=1"})
 
 
