@@ -6,7 +6,7 @@ const PRESETS = [
 ];
 const CALENDARS = ["#2f74d0", "#1aa39a", "#b5652c", "#7d4cc2", "#5f8a2c", "#b5275e"];
 
-export const NO_COLOR = "#8a8f98";
+const NO_COLOR = "#8a8f98";
 
 export function categoryColor(name, categories) {
   const known = categories.find((category) => category.displayName === name);

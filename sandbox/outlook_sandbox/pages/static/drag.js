@@ -9,17 +9,17 @@ const FAR_ENOUGH = 4;
 const snap = (minutes) => Math.round(minutes / STEP) * STEP;
 const dayOf = (column) => fromWall(`${column.dataset.day ?? column.dataset.allDay}T00:00:00`);
 
-// Calls onMoved(id, shift), onResized(id, shift) and onDrawn(start, end), where a shift has days and minutes;
-// `active` says whether a drag is under way.
+// Calls onMoved(id, shift), onResized(id, shift) and onDrawn(start, end), where a shift has days and minutes; before them,
+// and for a drag that was given up, onEnd(). `active` says whether a drag is under way.
 export class Drag {
   active = false;
   #place;
   #grip = null;
   #swallowClick = false;
 
-  constructor(place, { onMoved, onResized, onDrawn }) {
+  constructor(place, { onMoved, onResized, onDrawn, onEnd }) {
     this.#place = place;
-    Object.assign(this, { onMoved, onResized, onDrawn });
+    Object.assign(this, { onMoved, onResized, onDrawn, onEnd });
     place.addEventListener("pointerdown", (event) => this.#press(event));
     window.addEventListener("pointermove", (event) => this.#move(event));
     window.addEventListener("pointerup", (event) => this.#release(event));
@@ -115,8 +115,10 @@ export class Drag {
     this.#grip?.ghost?.remove();
     this.#grip?.button?.classList.remove("dragged");
     this.#grip = null;
-    this.active = false;
     document.body.classList.remove("dragging", "resizing");
+    if (!this.active) return;
+    this.active = false;
+    this.onEnd();
   }
 
   #click(event) {

@@ -22,8 +22,7 @@ export class Editing {
 
   async create({ calendar, ...values }, draft) {
     draft.transactionId ??= newId();
-    const content = { subject: values.subject, showAs: values.showAs, transactionId: draft.transactionId };
-    await this.#graph.create(calendar, { ...changes(values), ...content });
+    await this.#graph.create(calendar, { ...changes(values), transactionId: draft.transactionId });
     await this.#done(`“${titleOf(values)}” was created.`);
   }
 
@@ -42,6 +41,7 @@ export class Editing {
   // Moves an event, or only its end; it is shown there at once and sent after a pause in which more may follow.
   shift(id, by, { end: onlyEnd = false, pause = 0 } = {}) {
     const event = this.#store.find(id);
+    if (!event) return undefined;
     if (!event.editable) return say(`“${titleOf(event)}” is in a calendar that is read-only.`, { problem: true });
     const shifted = (date) => addMinutes(addDays(date, by.days), event.allDay ? 0 : by.minutes);
     const length = event.end - event.start;
@@ -93,7 +93,7 @@ function changes(values, before) {
     Object.assign(found, { start: moment(values.start), end: moment(values.end), isAllDay: values.allDay });
   if (before ? changed("location") : values.location) found.location = { displayName: values.location };
   if (before ? changed("categories") : values.categories.length) found.categories = values.categories;
-  if (before ? changed("showAs") : false) found.showAs = values.showAs;
+  if (changed("showAs")) found.showAs = values.showAs;
   if (before ? changed("isPrivate") : values.isPrivate) found.sensitivity = values.isPrivate ? "private" : "normal";
   if (values.recurrence !== undefined && (before || values.recurrence)) found.recurrence = values.recurrence;
   return found;

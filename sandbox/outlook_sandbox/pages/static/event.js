@@ -33,7 +33,7 @@ function marks(event) {
   return found.map(([name, sign]) => make("span", `mark ${name}`, sign));
 }
 
-export function describe(event) {
+function describe(event) {
   const parts = [titleOf(event), timeRange(event)];
   if (event.categories.length) parts.push(`categories ${event.categories.join(", ")}`);
   if (event.isPrivate) parts.push("private");

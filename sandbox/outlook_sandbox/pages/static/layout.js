@@ -3,7 +3,7 @@ import { DAY, addDays, daysBetween, minuteOf, sameDay } from "./dates.js";
 
 const SHORTEST = 20;
 
-export const inTopRow = (event) => event.allDay || event.end - event.start >= DAY * 60_000;
+const inTopRow = (event) => event.allDay || event.end - event.start >= DAY * 60_000;
 
 // The parts of events that lie on a day, each with its minutes and its lane among those it overlaps.
 export function partsOfDay(events, day) {

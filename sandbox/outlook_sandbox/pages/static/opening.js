@@ -37,7 +37,9 @@ export class Opening {
     this.draft({ start, end: addMinutes(start, 30) });
   }
 
-  async event(event) {
+  async event(id) {
+    const event = this.#store.find(id);
+    if (!event) return;
     const which = event.inSeries && event.editable ? await whichOfSeries(`Open “${titleOf(event)}”`, "Open") : "event";
     if (!which) return;
     await this.#attempt(async () => {
@@ -52,6 +54,7 @@ export class Opening {
   // Asks, and deletes: the event, or the series that it is one of.
   async removal(id) {
     const event = this.#store.find(id);
+    if (!event) return undefined;
     if (!event.editable) return say(`“${titleOf(event)}” is in a calendar that is read-only.`, { problem: true });
     const title = `Delete “${titleOf(event)}”?`;
     const which = await (event.inSeries ? whichOfSeries(title, "Delete") : choose(title, "It can’t be brought back.", SURE));

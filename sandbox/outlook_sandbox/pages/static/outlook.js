@@ -30,6 +30,7 @@ const drag = new Drag(place, {
   onMoved: (id, shift) => editing.shift(id, shift),
   onResized: (id, shift) => editing.shift(id, shift, { end: true }),
   onDrawn: (start, end) => opening.draft({ start, end }),
+  onEnd: draw, // what came meanwhile
 });
 const watch = new Watch(account, load, onTrouble);
 const editing = new Editing(graph, store, account, { draw, reload: () => watch.now(), attempt, follow });
@@ -141,7 +142,7 @@ function onTrouble(problem) {
 
 place.addEventListener("click", (click) => {
   const button = click.target.closest(".event");
-  if (button) return opening.event(store.find(button.dataset.id));
+  if (button) return opening.event(button.dataset.id);
   const { day, allDay } = (click.target.closest(".day, .cell") ?? {}).dataset ?? {};
   const start = new Date(`${day ?? allDay}T00:00:00`);
   if (allDay) return opening.draft({ start, end: addDays(start, 1), allDay: true });
@@ -150,6 +151,11 @@ place.addEventListener("click", (click) => {
   start.setMinutes(Math.floor(((click.clientY - column.getBoundingClientRect().top) / column.offsetHeight) * 48) * 30);
   return opening.draft({ start, end: addMinutes(start, 30) });
 });
+
+// What had the focus may have been drawn anew while a dialog was open.
+let last = "";
+place.addEventListener("focusin", ({ target }) => (last = target.dataset.id ?? last));
+document.addEventListener("close", () => document.activeElement === document.body && (buttonOf(last) ?? place).focus(), true);
 
 const search = () => {
   if (store.view !== "list") go({ view: "list", day: midnight(new Date()) });
