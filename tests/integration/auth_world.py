@@ -32,6 +32,7 @@ from attendara_local.ready import http_ready
 from attendara_local.stack import PROCFILE
 from auth.app import create_app
 from auth.connections import Connections, message_of
+from auth.credentials import Credentials
 from auth.id_token import Identity
 from auth.microsoft import Microsoft
 from auth.profile import Profiles
@@ -259,7 +260,7 @@ async def running(
             database,
             redis,
             messaging,
-            Microsoft(settings, microsoft_http),
+            Microsoft(settings, microsoft_http, Credentials(settings)),
             Profiles(graph),
             make_vault(settings.token_keys),
         )

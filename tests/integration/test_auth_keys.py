@@ -144,7 +144,7 @@ async def test_replicas_that_rotate_against_each_other_while_all_is_in_use_lose_
             side = chance.choice(sides)
             opened = await side.open(connection)
             cache = f"{ids.index(connection)}: {turn}"
-            kept = side.keep_cache(opened, cache) if turn % 3 else side.renew(opened, cache, "anna", NOW, who="usr_1")
+            kept = side.keep_cache(opened, cache, NOW) if turn % 3 else side.renew(opened, cache, "anna", NOW, who="usr_1")
             if await kept:
                 stored[connection] = cache
 
@@ -186,7 +186,7 @@ async def test_a_rotation_never_undoes_what_was_written_since_it_read(database: 
             case "rotated":
                 await Keys(database.connections, make_vault(token_keys("k3", "k1"))).rewrap("k3", "")
             case "refreshed":
-                await connections.keep_cache(opened, "a new cache")
+                await connections.keep_cache(opened, "a new cache", NOW)
 
     keys = Keys(Between(database, happens), make_vault(token_keys("k2", "k1")))  # type: ignore[arg-type]
     done = await keys.rewrap("k2", "")

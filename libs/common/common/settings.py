@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
-def _comma_separated(value: object) -> object:
+def comma_separated(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(_comma_separated)]
+SecretList = Annotated[list[SecretStr], NoDecode, BeforeValidator(comma_separated)]
 
 
 def _named(credentials: list[SecretStr]) -> list[SecretStr]:

@@ -36,7 +36,10 @@ PrefixPolicy = Literal["never", "no-attendees", "always"]
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """One Microsoft account that the organization connected. `name` is what the pages call its label."""
+    """One Microsoft account that the organization connected. `name` is what the pages call its label.
+
+    `scopes`: what Microsoft lets us do, which may be less than we asked for.
+    """
 
     id: str = msgspec.field(name="_id")
     organization: str
@@ -48,6 +51,12 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     since: datetime
     created_at: datetime
+    scopes: tuple[str, ...] | None = None
+
+    @property
+    def may_write_categories(self) -> bool:
+        """Without it labels have no colour of their own until somebody adds the two categories in Outlook."""
+        return self.scopes is None or "MailboxSettings.ReadWrite" in self.scopes
 
     @property
     def mailbox(self) -> str:

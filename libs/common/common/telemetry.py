@@ -33,6 +33,7 @@ _tracer = trace.get_tracer("attendara")
 _meter = metrics.get_meter("attendara")
 _counters: dict[str, metrics.Counter] = {}
 _histograms: dict[str, metrics.Histogram] = {}
+_gauges: dict[str, metrics._Gauge] = {}
 _KINDS = {
     "internal": SpanKind.INTERNAL,
     "producer": SpanKind.PRODUCER,
@@ -148,6 +149,13 @@ def observe(name: str, value: float, **labels: str) -> None:
     if name not in _histograms:
         _histograms[name] = _meter.create_histogram(f"attendara.{name}", explicit_bucket_boundaries_advisory=BUCKETS)
     _histograms[name].record(value, labels)
+
+
+def gauge(name: str, value: float, **labels: str) -> None:
+    """Sets the gauge `attendara.<name>` to what `value` now is."""
+    if name not in _gauges:
+        _gauges[name] = _meter.create_gauge(f"attendara.{name}")
+    _gauges[name].set(value, labels)
 
 
 def _set_up_logs(settings: ServiceSettings) -> None:

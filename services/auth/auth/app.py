@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx2
 from fastapi import FastAPI
@@ -10,8 +11,10 @@ from redis.asyncio import BlockingConnectionPool, Redis
 
 from auth.connect import Connect
 from auth.connections import Connections, message_of
+from auth.credentials import Credentials
 from auth.flows import Flows
 from auth.forget import Forget
+from auth.idle import Idle
 from auth.keys import Keys
 from auth.microsoft import Microsoft, make_microsoft_http
 from auth.profile import Profiles
@@ -23,8 +26,11 @@ from common import store, telemetry
 from common.announce import Announcer
 from common.health import health_routes
 from common.messaging import Messaging, make_messaging
-from common.runner import Once, Periodic, all_running
+from common.runner import Once, Periodic, Runner, all_running
 from common.web import Doorkeeper, Lock, answer_with_problems
+
+IDLE_AT_ONCE = 2
+IDLE_LOOK_SECONDS = 30.0
 
 
 def create_app(
@@ -35,26 +41,37 @@ def create_app(
     microsoft: Microsoft,
     profiles: Profiles,
     vault: Vault,
+    rest: timedelta = timedelta(days=30),
 ) -> FastAPI:
+    """`rest`: how long a connection that nobody uses goes without a refresh."""
     announcer = Announcer(database.connections, messaging, message_of)
     connections = Connections(database.connections, vault, announcer)
     forget = Forget(connections, database)
     flows = Flows(redis)
-    connect = Connect(microsoft, profiles, flows, connections)
+    connect, tokens = Connect(microsoft, profiles, flows, connections), Tokens(connections, microsoft)
     prepared = Once("indexes and keys", connections.prepare)
+    parts = [
+        prepared,
+        announcer,
+        Once("authority", microsoft.check),
+        Periodic("credentials", microsoft.credentials.watch, 6 * 3600.0),
+        Periodic("forget", forget.sweep, 2.0),
+        Runner("refresh idle", connections.idle, Idle(tokens, rest).refresh, IDLE_AT_ONCE, look_every=IDLE_LOOK_SECONDS),
+    ]
     lock = Lock(credentials)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with messaging.running(), all_running([prepared, announcer, Periodic("forget", forget.sweep, 2.0)]):
+        async with messaging.running(), all_running(parts):
             yield
 
     app = FastAPI(
         title="Attendara auth", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=telemetry.OF_REQUESTS
     )
     checks = {"mongodb": store.readiness_of(database), "redis": flows.readiness, "kafka": messaging.readiness}
-    app.include_router(health_routes(checks | {"prepared": prepared.readiness, "token_keys": connections.keys_readiness}))
-    doors = Doors(connect, Tokens(connections, microsoft), forget, connections, Keys(connections.collection, vault), announcer)
+    own = {"prepared": prepared.readiness, "token_keys": connections.keys_readiness, "authority": microsoft.readiness}
+    app.include_router(health_routes(checks | own))
+    doors = Doors(connect, tokens, forget, connections, Keys(connections.collection, vault), announcer)
     open_doors(app, doors, lock, prepared)
     answer_with_problems(app, store.AWAY)
     app.add_middleware(Doorkeeper, lock)
@@ -73,7 +90,8 @@ def make_app() -> FastAPI:
         database,
         redis,
         make_messaging("auth", settings, store.AWAY),
-        Microsoft(settings, make_microsoft_http(settings)),
+        Microsoft(settings, make_microsoft_http(settings), Credentials(settings)),
         Profiles(httpx2.AsyncClient(base_url=settings.graph_url, timeout=httpx2.Timeout(10, connect=3))),
         make_vault(settings.token_keys),
+        timedelta(days=settings.idle_refresh_days),
     )

@@ -1,13 +1,15 @@
 """What auth's door takes and gives: the shapes of its API, each with its bounds and an example."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from auth.connect import Asker, Ending
+from auth.connect import Asker
+from auth.endings import Outcome
 from auth.keys import MOST_AT_ONCE
+from auth.tokens import LONGEST_LIFE, Wish
 from common.store import Connection, ConnectionState
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=300)]
@@ -70,24 +72,37 @@ class FinishBody(AskerBody):
 
 
 class OutcomeView(_Body):
-    """How a connect ended: an error of Microsoft's is an outcome too. `message` is a sentence for the page."""
+    """How a connect ended: an error of Microsoft's is an outcome too. `message` and `next_step` are sentences for the page.
+
+    `admin_consent_url`: the link to hand to the administrator who must approve first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    outcome: Ending = Field(examples=["accepted"])
+    outcome: Outcome = Field(examples=["accepted"])
     connection: str | None = Field(examples=["con_01kb3v5r2m8q4x7n9t6w0y1z2a"])
     existing: bool = Field(description="The account was connected already, and its connection has been refreshed.")
     message: str = Field(examples=["Your Microsoft account is connected."])
+    next_step: str = Field(examples=["Begin again, and pick the account that is to be reconnected."])
+    admin_consent_url: str | None = Field(examples=["https://login.microsoftonline.com/organizations/v2.0/adminconsent?…"])
     return_to: str | None = Field(examples=["/settings/calendars/add"])
 
 
 class TokenBody(_Body):
-    """`refused`: SHA-256, in hex, of a token that Graph answered 401. `claims`: the challenge that came with it."""
+    """`refused`: SHA-256, in hex, of a token that Graph answered 401. `claims`: the challenge that came with it.
+
+    `min_life`: for how many seconds the token must live at least.
+    """
 
     refused: Fingerprint | None = Field(None, examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     claims: Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_claims)] | None = Field(
         None, examples=['{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}']
     )
+    min_life: int = Field(300, ge=0, le=LONGEST_LIFE.seconds, examples=[2700])
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.refused, self.claims, timedelta(seconds=self.min_life))
 
 
 class TokenView(_Body):
@@ -106,7 +121,10 @@ class NameBody(_Body):
 
 
 class ConnectionView(_Body):
-    """A connection as callers see it. `reason`: why its people are needed; `since`: when it came into its state."""
+    """A connection as callers see it. `reason`: why its people are needed; `since`: when it came into its state.
+
+    `scopes`: what Microsoft lets us do, which may be less than we asked for.
+    """
 
     id: str = Field(examples=["con_01kb3v5r2m8q4x7n9t6w0y1z2a"])
     name: str = Field(examples=["Front desk"])
@@ -115,6 +133,7 @@ class ConnectionView(_Body):
     reason: str | None = Field(examples=["grant-revoked"])
     since: datetime
     created_at: datetime
+    scopes: list[str] = Field(examples=[["Calendars.ReadWrite", "MailboxSettings.ReadWrite", "User.Read"]])
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
@@ -126,6 +145,7 @@ class ConnectionView(_Body):
             reason=connection.reason,
             since=connection.since,
             created_at=connection.created_at,
+            scopes=list(connection.scopes or ()),
         )
 
 

@@ -2,52 +2,26 @@
 
 import hmac
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import msgspec
 import structlog
 from pymongo.errors import DuplicateKeyError
 
 from auth.connections import Connections
+from auth.endings import ACCEPTED, ALREADY_CONNECTED, EXPIRED, MISMATCH, Ending, Outcome, WrongAccount, ending_of
 from auth.flows import Flow, Flows
-from auth.id_token import Untrusted
 from auth.microsoft import Microsoft, SignedIn
-from auth.profile import NoMailbox, Profiles
-from auth.refusals import AppMisconfigured, Declined, failure_of
+from auth.profile import Profiles
+from auth.refusals import failure_of
 from common import telemetry
-from common.errors import AdminConsentNeeded, AttendaraError, NotFound, ReconnectNeeded, Transient
+from common.errors import AttendaraError, NotFound, Transient
 from common.runner import Clock, utc_now
 from common.store import Connection
 
 log = structlog.get_logger()
 
 SAVE_ATTEMPTS = 5
-
-Ending = Literal[
-    "accepted",
-    "declined",
-    "wrong-account",
-    "admin-consent-needed",
-    "expired",
-    "mismatch",
-    "no-mailbox",
-    "microsoft-away",
-    "app-misconfigured",
-]
-
-SENTENCES: dict[Ending, str] = {
-    "accepted": "Your Microsoft account is connected.",
-    "declined": "Access was not given at Microsoft's page, so nothing was connected. You can try again at any time.",
-    "wrong-account": "You signed in with another Microsoft account. Please sign in with the one that is to be reconnected.",
-    "admin-consent-needed": "Your organization's Microsoft administrator must approve Attendara before you can connect.",
-    "expired": "This sign-in took too long or was used already. Please start again.",
-    "mismatch": "This sign-in was begun in another browser or session, so nothing was connected. Please start again.",
-    "no-mailbox": "This Microsoft account has no Outlook calendar that we can reach. Please choose another account.",
-    "microsoft-away": "Microsoft did not answer as it should. Please try again in a few minutes.",
-    "app-misconfigured": "Connecting is out of order on our side, and not because of you. Our operators must mend it.",
-}
-REMOVED = "This account was removed from Attendara meanwhile, so it was not connected again."
-ALREADY_CONNECTED = "This Microsoft account is connected already, and its connection has been refreshed."
 
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,16 +38,16 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     authorize_url: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    outcome: Ending
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """`admin_consent_url`: for the administrator who must approve first."""
+
+    outcome: Outcome
     connection: str | None = None
     existing: bool = False
     message: str
+    next_step: str
+    admin_consent_url: str | None = None
     return_to: str | None = None
-
-
-class _WrongAccount(AttendaraError):
-    pass
 
 
 @dataclass
@@ -86,41 +60,51 @@ class Connect:
 
     async def begin(self, asker: Asker, *, return_to: str | None, connection: str | None) -> Begun:
         """Raises NotFound for a connection that isn't there, Transient when Redis or Microsoft is away."""
-        hint = (await self._to_reconnect(asker.organization, connection)).username if connection else None
-        begun = await self.microsoft.begin(login_hint=hint)
-        flow = Flow(**msgspec.structs.asdict(asker), return_to=return_to, connection=connection, microsoft=begun)
+        known = await self._to_reconnect(asker.organization, connection) if connection else None
+        if known:
+            begun = await self.microsoft.begin(login_hint=known.username, claims=await self.connections.claims(known.id))
+        else:
+            begun = await self.microsoft.begin(login_hint=None)
+        tenant = known.tid if known else None
+        whose = msgspec.structs.asdict(asker)
+        flow = Flow(**whose, return_to=return_to, connection=connection, tenant=tenant, microsoft=begun)
         await self.flows.keep(begun["state"], flow)
         return Begun(flow=begun["state"], authorize_url=begun["auth_uri"])
 
-    async def finish(self, asker: Asker, query: dict[str, str]) -> Outcome:
+    async def finish(self, asker: Asker, query: dict[str, str]) -> Finished:
         """However it ends is an outcome. Raises Transient only when Redis or MongoDB is away."""
         flow = await self.flows.take(query.get("state", ""))
         if flow is None:
-            return _outcome("expired", None)
+            return _finished(EXPIRED)
         if not _same(asker, flow):
-            return _outcome("mismatch", None)
+            return _finished(MISMATCH)
         try:
-            outcome = await self._redeem(flow, query)
+            finished = await self._redeem(flow, query)
         except AttendaraError as error:
-            outcome = _outcome(_ending(error), flow, REMOVED if isinstance(error, NotFound) else None)
-            log.warning("connect did not succeed", organization=flow.organization, outcome=outcome.outcome, error=str(error))
-        telemetry.count("connects_finished", outcome=outcome.outcome)
-        return outcome
+            finished = self._ended(flow, error)
+            log.warning("connect did not succeed", organization=flow.organization, outcome=finished.outcome, error=str(error))
+        telemetry.count("connects_finished", outcome=finished.outcome)
+        return finished
 
-    async def _redeem(self, flow: Flow, query: dict[str, str]) -> Outcome:
+    def _ended(self, flow: Flow, error: AttendaraError) -> Finished:
+        ending = ending_of(error)
+        link = self.microsoft.admin_consent_url(flow.microsoft, flow.tenant) if ending.outcome == "admin-consent-needed" else None
+        return _finished(ending, connection=flow.connection, return_to=flow.return_to, admin_consent_url=link)
+
+    async def _redeem(self, flow: Flow, query: dict[str, str]) -> Finished:
         if "error" in query:
             raise failure_of(query)
         signed_in = await self.microsoft.redeem(flow.microsoft, query)
-        address = await self.profiles.address_of(signed_in.token)
         if flow.connection:
             known = await self._to_reconnect(flow.organization, flow.connection)
             if (known.tid, known.oid) != (signed_in.identity.tid, signed_in.identity.oid):
-                raise _WrongAccount("another account signed in")
+                raise WrongAccount("another account signed in")
+        address = await self.profiles.address_of(signed_in.token)
         username = signed_in.identity.username or address or signed_in.identity.oid
         connection, existing = await self._save(flow, signed_in, username)
         await self.connections.announce(connection)
-        message = ALREADY_CONNECTED if existing and not flow.connection else SENTENCES["accepted"]
-        return Outcome(outcome="accepted", connection=connection, existing=existing, message=message, return_to=flow.return_to)
+        ending = ALREADY_CONNECTED if existing and not flow.connection else ACCEPTED
+        return _finished(ending, connection=connection, existing=existing, return_to=flow.return_to)
 
     async def _to_reconnect(self, organization: str, connection_id: str) -> Connection:
         connection = await self.connections.find(organization, connection_id)
@@ -130,15 +114,20 @@ class Connect:
 
     async def _save(self, flow: Flow, signed_in: SignedIn, username: str) -> tuple[str, bool]:
         """The same account twice is the same connection; a refresh or another sign-in at the same time is overtaken."""
-        organization, identity, cache, who = flow.organization, signed_in.identity, signed_in.cache, flow.user
+        organization, identity, cache = flow.organization, signed_in.identity, signed_in.cache
+        who, scopes = flow.user, signed_in.scopes
         for _ in range(SAVE_ATTEMPTS):
             seen = await self.connections.of_account(organization, identity)
+            if flow.connection and (seen is None or seen.connection.id != flow.connection):
+                raise NotFound("this connection was removed")
             if seen is None:
                 try:
-                    return await self.connections.add(organization, identity, username, cache, self.clock(), who=who), False
+                    now = self.clock()
+                    added = await self.connections.add(organization, identity, username, cache, now, who=who, scopes=scopes)
+                    return added, False
                 except DuplicateKeyError:
                     continue
-            if await self.connections.renew(seen, cache, username, self.clock(), who=who):
+            if await self.connections.renew(seen, cache, username, self.clock(), who=who, scopes=scopes):
                 return seen.connection.id, True
         raise Transient("the connection kept changing")
 
@@ -153,29 +142,5 @@ def _same(asker: Asker, flow: Flow) -> bool:
     return all([hmac.compare_digest(shown.encode(), kept.encode()) for shown, kept in pairs])
 
 
-def _ending(error: AttendaraError) -> Ending:
-    match error:
-        case _WrongAccount():
-            return "wrong-account"
-        case Declined():
-            return "declined"
-        case AdminConsentNeeded():
-            return "admin-consent-needed"
-        case NoMailbox():
-            return "no-mailbox"
-        case AppMisconfigured():
-            return "app-misconfigured"
-        case Untrusted():
-            return "mismatch"
-        case ReconnectNeeded() | NotFound():  # the code is used or too old; the connection was removed meanwhile
-            return "expired"
-    return "microsoft-away"
-
-
-def _outcome(ending: Ending, flow: Flow | None, message: str | None = None) -> Outcome:
-    return Outcome(
-        outcome=ending,
-        connection=flow.connection if flow else None,
-        message=message or SENTENCES[ending],
-        return_to=flow.return_to if flow else None,
-    )
+def _finished(ending: Ending, **more: Any) -> Finished:
+    return Finished(outcome=ending.outcome, message=ending.message, next_step=ending.next_step, **more)

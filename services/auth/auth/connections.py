@@ -1,11 +1,13 @@
 """The stored connections: how one is found, opened, kept and changed. auth alone writes this collection.
 
 Beside what `store.Connection` shows, a document holds `key` (the wrapped data key), `cache` (`version`, `sealed`: MSAL's
-token cache), `lease` (who refreshes it), `change` (what is to be announced) and `history`. The cache is only ever replaced
-where its version is the one that was read, so that an older cache never replaces a newer one.
+token cache), `refreshed_at`, `lease` (who refreshes it), the mark `idle` (`idle.py`), `claims` (what the next sign-in must
+carry), `change` (what is to be announced) and `history`. The cache is only ever replaced where its version is the one that
+was read, so that an older cache never replaces a newer one.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,12 +21,15 @@ from auth.vault import Owner, Unreadable, Vault, WrappedKey
 from common.announce import Announcer, stamp
 from common.errors import NotFound, Transient
 from common.ids import new_id
+from common.marks import Marks
 from common.messages import ConnectionChanged
 from common.store import Collection, Connection, ConnectionState, Document, read
 
 LIVE = ["active", "needs-reconnect", "needs-admin-consent"]
 LEASE = timedelta(seconds=60)
 """Longer than a refresh and its confirmation may take."""
+FIRST_LOOK = timedelta(days=1)
+"""When it is first asked whether a connection is idle; the answer says when again."""
 ANNOUNCE_PATIENCE_SECONDS = 2.0
 SAMPLE = 5
 """How many records a key may fail to open before it is called wrong."""
@@ -53,6 +58,9 @@ class Connections:
     vault: Vault
     announcer: Announcer
 
+    def __post_init__(self) -> None:
+        self.idle = Marks(self.collection, "idle")
+
     async def prepare(self) -> None:
         """Makes the indexes. Raises Unreadable when stored connections need a key that we don't have, or have wrong."""
         await self._create_indexes()
@@ -71,6 +79,7 @@ class Connections:
         await self.collection.create_index(account, unique=True, partialFilterExpression=live)
         await self.collection.create_index([("state", ASCENDING), ("since", ASCENDING)])
         await self.collection.create_index("key.kid", sparse=True)
+        await self.idle.create_index()
         await self.announcer.create_index()
 
     async def _check_keys(self) -> None:
@@ -117,7 +126,21 @@ class Connections:
         _there(document)
         return self._opened(document or {})
 
-    async def add(self, organization: str, identity: Identity, username: str, cache: str, now: datetime, *, who: str) -> str:
+    async def claims(self, connection_id: str) -> str | None:
+        """What the next sign-in must carry, because Microsoft said so when it last refused."""
+        return (await self.collection.find_one({"_id": connection_id}, {"claims": True}) or {}).get("claims")
+
+    async def add(
+        self,
+        organization: str,
+        identity: Identity,
+        username: str,
+        cache: str,
+        now: datetime,
+        *,
+        who: str,
+        scopes: Sequence[str] = (),
+    ) -> str:
         """Raises DuplicateKeyError when somebody else has just connected this account."""
         connection_id = new_id("con")
         await self.collection.insert_one(
@@ -132,6 +155,9 @@ class Connections:
                 "reason": None,
                 "since": now,
                 "created_at": now,
+                "scopes": list(scopes),
+                "refreshed_at": now,
+                "idle": {"wanted_at": now, "due_at": now + FIRST_LOOK},
                 "change": "connected",
                 "history": [stored(Entry(at=now, who=who, what="connected"))],
                 **self._sealed_anew(Owner(organization, connection_id), 1, cache),
@@ -142,28 +168,35 @@ class Connections:
         )
         return connection_id
 
-    async def renew(self, seen: Seen, cache: str, username: str, now: datetime, *, who: str) -> bool:
+    async def renew(self, seen: Seen, cache: str, username: str, now: datetime, *, who: str, scopes: Sequence[str] = ()) -> bool:
         """A new grant, under a new data key, for a connection that is active from now on; False when it changed meanwhile."""
         connection = seen.connection
         owner = Owner(connection.organization, connection.id)
-        stages: list[Document] = [
-            {"$set": {**self._sealed_anew(owner, seen.version + 1, cache), "username": {"$literal": username}}}
-        ]
+        grant: Document = {"username": {"$literal": username}, "scopes": list(scopes), "refreshed_at": now}
+        stages: list[Document] = [{"$set": self._sealed_anew(owner, seen.version + 1, cache) | grant}, {"$unset": "claims"}]
         entry = Entry(at=now, who=who, what="reconnected")
         stages += [recorded(entry)] if connection.state == "active" else _changed(entry, "active")
         return await self._update(seen, [connection.state], stages)
 
-    async def keep_cache(self, opened: Opened, cache: str) -> bool:
-        """False when a newer cache is stored, or the connection is dead or gone: then this one must be thrown away."""
+    async def keep_cache(self, opened: Opened, cache: str, now: datetime, *, scopes: Sequence[str] = ()) -> bool:
+        """After a refresh. False when a newer cache is stored, or the connection is dead or gone: then this one is thrown away."""
         sealed = self.vault.seal(cache.encode(), opened.key, Owner(opened.connection.organization, opened.connection.id))
-        replaced = {"$set": {"cache": {"version": opened.version + 1, "sealed": sealed}}}
-        return await self._update(opened, ["active", "removing"], [replaced])
+        cached = {"version": opened.version + 1, "sealed": sealed}
+        replaced = {"cache": cached, "scopes": list(scopes), "refreshed_at": now}
+        return await self._update(opened, ["active", "removing"], [{"$set": replaced}])
 
     async def declare_dead(
-        self, opened: Opened, state: Literal["needs-reconnect", "needs-admin-consent"], reason: str, now: datetime
+        self,
+        opened: Opened,
+        state: Literal["needs-reconnect", "needs-admin-consent"],
+        reason: str,
+        now: datetime,
+        *,
+        claims: str | None = None,
     ) -> bool:
         """False when the cache that Microsoft refused is no longer the one that is stored."""
-        return await self._update(opened, ["active"], _changed(Entry(at=now, who=MICROSOFT, what=state, reason=reason), state))
+        stages = _changed(Entry(at=now, who=MICROSOFT, what=state, reason=reason), state)
+        return await self._update(opened, ["active"], [*stages, {"$set": {"claims": {"$literal": claims}}}])
 
     async def rename(self, organization: str, connection_id: str, name: str, now: datetime, *, who: str | None) -> Connection:
         """Raises NotFound."""
@@ -197,7 +230,7 @@ class Connections:
             destroyed=["data key", "token cache"],
             ended="patience-over" if left else "complete",
         )
-        gone: Document = {"$unset": ["key", "cache", "lease", "standing"]}
+        gone: Document = {"$unset": ["key", "cache", "lease", "standing", "idle", "claims"]}
         stages = [gone, *_changed(entry, "removed")]
         return (await self.collection.update_one({"_id": connection_id, "state": "removing"}, stages)).matched_count == 1
 

@@ -18,7 +18,7 @@ LONGEST_STATE = 200
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """Whose sign-in it is: the organization, user and session, and (by `binding`) the browser that began it.
 
-    `connection`: the one to reconnect. `microsoft`: what MSAL needs to redeem the code.
+    `connection`: the one to reconnect, `tenant`: its account's. `microsoft`: what MSAL needs to redeem the code.
     """
 
     organization: str
@@ -27,6 +27,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     binding: str
     return_to: str | None
     connection: str | None
+    tenant: str | None
     microsoft: dict[str, Any]
 
 

@@ -4,7 +4,6 @@ MSAL is synchronous: each call runs in a thread. Its HTTP is ours (an httpx2 cli
 the one that we were told. Tokens live in MSAL's cache, which is handed in and out as text.
 """
 
-import asyncio
 import hashlib
 import json
 import logging
@@ -12,7 +11,7 @@ import ssl
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,23 +21,30 @@ from urllib.parse import urlsplit
 import httpx2
 import msal
 import msgspec
+import structlog
 from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
 from msal.exceptions import MsalError
 
+from auth.consent import admin_consent_url
+from auth.credentials import Credential, Credentials
 from auth.id_token import Identity, Published, UnknownKey, Untrusted, check_id_token
-from auth.refusals import AppMisconfigured, Declined, failure_of
+from auth.refusals import AppMisconfigured, Declined, SignInNeeded, failure_of
 from auth.settings import Settings
-from common.errors import ReconnectNeeded, Transient
+from auth.threads import Threads
+from common.errors import Transient
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
 CALENDARS = "Calendars.ReadWrite"
-SCOPES = [CALENDARS, "MailboxSettings.ReadWrite", "User.Read"]
+CATEGORIES = "MailboxSettings.ReadWrite"
+PROFILE = "User.Read"
 """MSAL adds `openid profile offline_access`."""
+CAPABILITIES = ["CP1"]
+"""We handle claims challenges: Graph revokes our tokens at once, and lets them live for a day instead of an hour."""
 
 METADATA_KEPT_SECONDS = 24 * 3600.0
-MARGIN = timedelta(minutes=5)
-"""A token is handed out only if it lives at least this long: callers keep it as long."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,11 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class Refreshed:
-    """A new access token, and the cache that must be stored before it is handed out."""
+    """A new access token, what it may do, and the cache that must be stored before it is handed out."""
 
     token: AccessToken
     cache: str = field(repr=False)
+    scopes: list[str]
 
 
 @dataclass(frozen=True)
@@ -76,74 +83,129 @@ class _Keys(msgspec.Struct, frozen=True):
 class Microsoft:
     """One app registration at one authority."""
 
-    def __init__(self, settings: Settings, http: httpx2.Client) -> None:
+    def __init__(self, settings: Settings, http: httpx2.Client, credentials: Credentials) -> None:
         self._settings = settings
         self._http = _MsalHttp(http)
+        self.credentials = credentials
+        self._wrong_authority: str | None = None
+        self._sign_ins = Threads("sign-ins", settings.microsoft_sign_ins_at_once)
+        self._refreshes = Threads("refreshes", settings.microsoft_refreshes_at_once)
         self._warning = threading.Lock()  # filters of warnings belong to the whole process
         logging.getLogger("msal").setLevel(logging.CRITICAL)  # it logs codes, verifiers, and answers that aren't JSON
 
-    async def begin(self, *, login_hint: str | None) -> dict[str, Any]:
+    async def begin(self, *, login_hint: str | None, claims: str | None = None) -> dict[str, Any]:
         """A sign-in as MSAL's flow: `state`, `auth_uri`, and what redeeming needs. With a hint for a known account."""
-        return await asyncio.to_thread(self._begin, login_hint)
+        return await self._sign_ins.run(self._begin, login_hint, claims)
 
     async def redeem(self, flow: Mapping[str, Any], query: Mapping[str, str]) -> SignedIn:
-        """Raises Declined, AdminConsentNeeded, AppMisconfigured, ReconnectNeeded (the code is no good), Untrusted, Transient."""
-        return await asyncio.to_thread(self._redeem, dict(flow), dict(query))
+        """Raises Declined, AdminConsentNeeded, AppMisconfigured, SignInNeeded (the code is no good), Untrusted, Transient."""
+        return await self._sign_ins.run(self._redeem, dict(flow), dict(query))
 
     async def refresh(self, cache: str, *, claims: str | None = None) -> Refreshed:
-        """Always asks on the wire. Raises ReconnectNeeded, AdminConsentNeeded, AppMisconfigured, Transient."""
-        return await asyncio.to_thread(self._refresh, cache, claims)
+        """Always asks on the wire. Raises SignInNeeded, AdminConsentNeeded, AppMisconfigured, Transient."""
+        return await self._refreshes.run(self._refresh, cache, claims)
 
-    def _begin(self, login_hint: str | None) -> dict[str, Any]:
+    async def check(self) -> None:
+        """That the authority is one. Raises AppMisconfigured when it isn't, Transient when nobody answers."""
+        try:
+            await self._sign_ins.run(self._check)
+            self._wrong_authority = None
+        except AppMisconfigured as error:
+            self._wrong_authority = str(error)
+            raise
+
+    async def readiness(self) -> str | None:
+        """Only an authority that isn't one keeps us from work: with tokens that are kept we can do without Microsoft."""
+        return self._wrong_authority
+
+    def admin_consent_url(self, flow: Mapping[str, Any], tenant: str | None) -> str:
+        """Where an administrator approves what a sign-in asked for; `tenant`: of the account, if it is known."""
+        return admin_consent_url(str(flow["auth_uri"]), tenant, self._settings.admin_return)
+
+    @property
+    def _scopes(self) -> list[str]:
+        return [CALENDARS, *([CATEGORIES] if self._settings.microsoft_category_scope else []), PROFILE]
+
+    def _begin(self, login_hint: str | None, claims: str | None) -> dict[str, Any]:
         chosen = {"login_hint": login_hint} if login_hint else {"prompt": "select_account"}
+        if claims:
+            chosen["claims_challenge"] = claims
         redirect_uri = self._settings.microsoft_redirect_uri
         with _translated():
-            app = self._app(msal.SerializableTokenCache())
+            app = self._app(msal.SerializableTokenCache(), self.credentials.in_order()[0])
         # RFC 9700 prefers form_post; then SameSite=Lax cookies are missing and the flow can't be bound to the browser.
         with self._warning, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*response_mode.*", category=UserWarning)
-            flow: dict[str, Any] = app.initiate_auth_code_flow(SCOPES, redirect_uri, response_mode="query", **chosen)
+            flow: dict[str, Any] = app.initiate_auth_code_flow(self._scopes, redirect_uri, response_mode="query", **chosen)
         return flow
 
     def _redeem(self, flow: dict[str, Any], query: dict[str, str]) -> SignedIn:
-        cache = msal.SerializableTokenCache()
-        with _translated():
-            app = self._app(cache)
+        def ask(app: Any) -> Any:
             try:
-                answer = app.acquire_token_by_auth_code_flow(flow, query)
+                return app.acquire_token_by_auth_code_flow(dict(flow), query)
             except json.JSONDecodeError:
                 raise
             except (ValueError, RuntimeError):  # state or nonce don't fit; their texts quote both
                 raise Untrusted("the answer does not fit the sign-in that was begun") from None
+
+        with _translated():
+            answer, cache = self._ask(ask, "")
             token = _token_of(answer)
             identity = self._identity(str(answer.get("id_token", "")), flow)
-        _check_granted(str(answer.get("scope", "")), cache)
-        return SignedIn(token, cache.serialize(), identity)
+        scopes = _granted(answer)
+        _check_granted(scopes, cache)
+        return SignedIn(token, cache.serialize(), scopes, identity)
 
     def _refresh(self, text: str, claims: str | None) -> Refreshed:
-        cache = _read_cache(text)
-        with _translated():
-            app = self._app(cache)
+        def ask(app: Any) -> Any:
+            wanted = _given(app.token_cache) or self._scopes  # whoever asks for more than was given is refused
             account = next(iter(app.get_accounts()), None)
-            answer = account and app.acquire_token_silent_with_error(SCOPES, account, force_refresh=True, claims_challenge=claims)
-        if not answer:
-            raise ReconnectNeeded("no refresh token is left", reason="grant-missing")
-        return Refreshed(_token_of(answer), cache.serialize())
+            return account and app.acquire_token_silent_with_error(wanted, account, force_refresh=True, claims_challenge=claims)
 
-    def _app(self, cache: msal.SerializableTokenCache) -> Any:
-        """One per call, with a memory of its own: a shared one would repeat Microsoft's refusals for a minute."""
-        known = urlsplit(self._settings.microsoft_authority).hostname in WELL_KNOWN_AUTHORITY_HOSTS
+        with _translated():
+            answer, cache = self._ask(ask, text)
+        if not answer:
+            raise SignInNeeded("no refresh token is left", reason="grant-missing")
+        token = _token_of(answer)
+        _drop_replaced(cache, text)
+        return Refreshed(token, cache.serialize(), _granted(answer))
+
+    def _ask(self, ask: Callable[[Any], Any], text: str) -> tuple[Any, msal.SerializableTokenCache]:
+        """As the app: with the first of its credentials that Microsoft takes."""
+        for credential in self.credentials.in_order():
+            cache = _read_cache(text)
+            answer = ask(self._app(cache, credential))
+            if not answer or answer.get("error") != "invalid_client":
+                break
+            self.credentials.refused(credential)
+        if answer and "access_token" in answer:
+            self.credentials.accepted(credential)
+        return answer, cache
+
+    def _app(self, cache: msal.SerializableTokenCache, credential: Credential) -> Any:
+        """One per call, with a memory of its own: a shared one would repeat Microsoft's refusals for a minute.
+
+        Without instance discovery: that guards against an authority that a stranger named, and ours is an operator's word.
+        """
         try:
             return msal.ConfidentialClientApplication(
                 self._settings.microsoft_client_id,
-                client_credential=self._settings.microsoft_client_secret.get_secret_value(),
+                client_credential=credential.msal,
                 authority=self._settings.microsoft_authority,
-                instance_discovery=None if known else False,
+                instance_discovery=False,
+                client_capabilities=CAPABILITIES,
                 token_cache=cache,
                 http_client=self._http,
             )
         except (ValueError, RuntimeError):
             raise AppMisconfigured(f"no metadata can be had from {self._settings.microsoft_authority}") from None
+
+    def _check(self) -> None:
+        authority = self._settings.microsoft_authority
+        if urlsplit(authority).hostname not in WELL_KNOWN_AUTHORITY_HOSTS and not self._settings.microsoft_ca_file:
+            log.warning("MICROSOFT_AUTHORITY is none of Microsoft's own", authority=authority)
+        with _translated():
+            self._app(msal.SerializableTokenCache(), self.credentials.in_order()[0])
 
     def _identity(self, id_token: str, flow: Mapping[str, Any]) -> Identity:
         nonce = hashlib.sha256(str(flow["nonce"]).encode()).hexdigest()  # MSAL sends it hashed
@@ -164,12 +226,11 @@ class Microsoft:
         return msgspec.json.decode(self._http.get(url).raise_for_status().content, type=kind)
 
 
-def kept_token(cache: str, now: datetime) -> AccessToken | None:
-    """The access token that a cache still holds, unless it ends within the margin."""
+def kept_token(cache: str) -> AccessToken | None:
+    """The access token that a cache still holds."""
     held = _read_cache(cache).search(msal.TokenCache.CredentialType.ACCESS_TOKEN)
-    tokens = [AccessToken(entry["secret"], datetime.fromtimestamp(int(entry["expires_on"]), UTC)) for entry in held]
-    newest = max(tokens, key=lambda token: token.expires_at, default=None)
-    return newest if newest and newest.expires_at > now + MARGIN else None
+    newest = max(held, key=lambda entry: int(entry["cached_at"]), default=None)
+    return AccessToken(newest["secret"], datetime.fromtimestamp(int(newest["expires_on"]), UTC)) if newest else None
 
 
 def make_microsoft_http(settings: Settings) -> httpx2.Client:
@@ -177,7 +238,9 @@ def make_microsoft_http(settings: Settings) -> httpx2.Client:
     trust: ssl.SSLContext | bool = True
     if settings.microsoft_ca_file:
         trust = ssl.create_default_context(cafile=str(settings.microsoft_ca_file))
-    return httpx2.Client(verify=trust, timeout=httpx2.Timeout(8, connect=3))
+    places = settings.microsoft_sign_ins_at_once + settings.microsoft_refreshes_at_once
+    limits = httpx2.Limits(max_connections=places, max_keepalive_connections=places, keepalive_expiry=30)
+    return httpx2.Client(verify=trust, timeout=httpx2.Timeout(8, connect=3), limits=limits)
 
 
 class _MsalHttp:
@@ -201,7 +264,8 @@ class _MsalHttp:
         self._metadata.clear()
 
     def post(self, url: str, params: Any = None, data: Any = None, headers: Any = None, **_: Any) -> httpx2.Response:
-        return self._client.post(url, params=params, data=data, headers=headers)
+        form = {name: value.decode() if isinstance(value, bytes) else value for name, value in (data or {}).items()}
+        return self._client.post(url, params=params, data=form, headers=headers)
 
     def close(self) -> None:
         pass
@@ -222,12 +286,40 @@ def _token_of(answer: Mapping[str, Any]) -> AccessToken:
     return AccessToken(answer["access_token"], datetime.now(UTC) + timedelta(seconds=int(answer.get("expires_in", 3600))))
 
 
-def _check_granted(scope: str, cache: msal.SerializableTokenCache) -> None:
+def _granted(answer: Mapping[str, Any]) -> list[str]:
+    """What we may do."""
+    return _plain(str(answer.get("scope", "")))
+
+
+def _given(cache: msal.SerializableTokenCache) -> list[str]:
+    """What the refresh token was given for."""
+    held = cache.search(msal.TokenCache.CredentialType.REFRESH_TOKEN)
+    return _plain(next((str(entry.get("target", "")) for entry in held), ""))
+
+
+def _plain(scope: str) -> list[str]:
+    """Those of our scopes that are named, also with the resource's address in front."""
+    named = {name.rpartition("/")[2].casefold() for name in scope.split()}
+    return [name for name in (CALENDARS, CATEGORIES, PROFILE) if name.casefold() in named]
+
+
+def _check_granted(scopes: list[str], cache: msal.SerializableTokenCache) -> None:
     """Without the calendars, or without a refresh token, there is nothing that we could do with a connection."""
-    if CALENDARS.casefold() not in {name.rpartition("/")[2].casefold() for name in scope.split()}:
+    if CALENDARS not in scopes:
         raise Declined("access to the calendars was not given")
     if not list(cache.search(msal.TokenCache.CredentialType.REFRESH_TOKEN)):
         raise AppMisconfigured("Microsoft gave no refresh token")
+
+
+def _drop_replaced(cache: msal.SerializableTokenCache, before: str) -> None:
+    """Microsoft may name other scopes than last time, and MSAL then keeps the old tokens beside the new ones."""
+    kinds, old = msal.TokenCache.CredentialType, _read_cache(before)
+    for kind, remove in ((kinds.ACCESS_TOKEN, cache.remove_at), (kinds.REFRESH_TOKEN, cache.remove_rt)):
+        known = {entry["secret"] for entry in old.search(kind)}
+        replaced = [entry for entry in cache.search(kind) if entry["secret"] in known]
+        if len(list(cache.search(kind))) > len(replaced):
+            for entry in replaced:
+                remove(entry)
 
 
 def _read_cache(text: str) -> msal.SerializableTokenCache:

@@ -48,7 +48,11 @@ DEAD = (
     (409, "needs-admin-consent", "an administrator of the account's tenant must approve first"),
 )
 UNREADABLE = (502, "unreadable", "the stored tokens can't be opened with this replica's TOKEN_KEYS")
-AWAY = (503, "microsoft-away", "Microsoft doesn't answer as it should; try again")
+MICROSOFT = (
+    (503, "microsoft-away", "Microsoft doesn't answer as it should; try again"),
+    (503, "microsoft-slow", "Microsoft answers so slowly that too many calls wait already; try again"),
+    (503, "app-misconfigured", "Microsoft refuses this app's own registration or credentials; an operator must mend it"),
+)
 SLOW = (503, "refresh-in-progress", "another refresh of this connection takes long; try again")
 OTHER_KEY = (409, "another-active-key", "this replica has another active key: wait until all have the same TOKEN_KEYS")
 
@@ -74,7 +78,7 @@ def internal_routes(doors: Doors, lock: Callable[..., Any]) -> APIRouter:
 
 
 def _open_connects(routes: APIRouter, doors: Doors) -> None:
-    @routes.post("/connects", status_code=201, responses=problems(UNKNOWN, AWAY))
+    @routes.post("/connects", status_code=201, responses=problems(UNKNOWN, *MICROSOFT))
     async def begin_connect(body: BeginBody) -> BegunView:
         """Begin a sign-in with Microsoft, for a new connection or to reconnect one.
 
@@ -95,14 +99,13 @@ def _open_connections(routes: APIRouter, doors: Doors) -> None:
         """List an organization's connections, but for those that were removed."""
         return [ConnectionView.of(connection) for connection in await doors.connections.of_organization(organization)]
 
-    @routes.post("/connections/{connection}/token", responses=problems(UNKNOWN, *DEAD, UNREADABLE, AWAY, SLOW))
+    @routes.post("/connections/{connection}/token", responses=problems(UNKNOWN, *DEAD, UNREADABLE, *MICROSOFT, SLOW))
     async def get_access_token(connection: ConnectionId, response: Response, body: TokenBody | None = None) -> TokenView:
         """Get a valid access token.
 
         The one that is kept, or a new one: when it ends soon, when it is the one that Graph refused, or when there is a challenge.
         """
-        wish = Wish(body.refused, body.claims) if body else Wish()
-        given = await doors.tokens.get(connection, wish)
+        given = await doors.tokens.get(connection, body.wish if body else Wish())
         response.headers["Cache-Control"] = "no-store"
         return TokenView(access_token=given.value, expires_at=given.expires_at)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -18,6 +18,7 @@ from ulid import ULID
 
 from auth.connections import Connections, Opened
 from auth.microsoft import AccessToken, Microsoft, Refreshed, kept_token
+from auth.refusals import SignInNeeded
 from common import telemetry
 from common.errors import AdminConsentNeeded, Permanent, ReconnectNeeded, Transient
 from common.runner import Clock, utc_now
@@ -27,19 +28,30 @@ log = structlog.get_logger()
 PATIENCE_SECONDS = 15.0
 """How long a caller waits for somebody else's refresh; callers themselves wait 20 s."""
 LOOK_AGAIN_SECONDS = 0.2
+MARGIN = timedelta(minutes=5)
+"""A token is handed out only if it lives at least this long: callers keep it as long."""
+LONGEST_LIFE = timedelta(minutes=50)
+"""The most that may be asked for: Microsoft's tokens live for an hour, or longer, so that a new one always has it."""
 
-Refusal = ReconnectNeeded | AdminConsentNeeded
+Refusal = SignInNeeded | AdminConsentNeeded
 
 
 @dataclass(frozen=True)
 class Wish:
-    """`refused`: fingerprint of a token that Graph answered 401; `claims`: what a new token must satisfy (a challenge)."""
+    """`refused`: fingerprint of a token that Graph answered 401; `claims`: what a new token must satisfy (a challenge).
+
+    `life`: how long it must live at least. `new`: whatever is kept won't do.
+    """
 
     refused: str | None = None
     claims: str | None = None
+    life: timedelta = MARGIN
+    new: bool = False
 
-    def is_met_by(self, token: AccessToken) -> bool:
+    def is_met_by(self, token: AccessToken, now: datetime) -> bool:
         """A challenge says of which token it speaks; alone, it can only be met by a new one."""
+        if self.new or token.expires_at <= now + max(self.life, MARGIN):
+            return False
         return token.fingerprint != self.refused if self.refused else self.claims is None
 
 
@@ -94,25 +106,27 @@ class Tokens:
         try:
             with telemetry.span("refresh", kind="client", attributes={"attendara.connection": opened.connection.id}):
                 refreshed = await self._ask(opened, wish.claims)
-        except (ReconnectNeeded, AdminConsentNeeded) as refusal:
+        except (SignInNeeded, AdminConsentNeeded) as refusal:
             if await self._declare_dead(opened, refusal):
                 raise _dead(opened.connection.id, refusal) from None
             return None
         telemetry.count("tokens_refreshed", outcome="done")
-        return refreshed.token if await self.connections.keep_cache(opened, refreshed.cache) else None
+        kept = await self.connections.keep_cache(opened, refreshed.cache, self.clock(), scopes=refreshed.scopes)
+        return refreshed.token if kept else None
 
     async def _ask(self, opened: Opened, claims: str | None) -> Refreshed:
         """A refusal counts only when Microsoft repeats it to a second request on the wire."""
         try:
             return await self.microsoft.refresh(opened.cache, claims=claims)
-        except (ReconnectNeeded, AdminConsentNeeded):
+        except (SignInNeeded, AdminConsentNeeded):
             return await self.microsoft.refresh(opened.cache, claims=claims)
 
     async def _declare_dead(self, opened: Opened, refusal: Refusal) -> bool:
         connection = opened.connection
         if connection.state == "removing":
             return True
-        if not await self.connections.declare_dead(opened, _state(refusal), refusal.reason, self.clock()):
+        claims = refusal.claims if isinstance(refusal, SignInNeeded) else None
+        if not await self.connections.declare_dead(opened, _state(refusal), refusal.reason, self.clock(), claims=claims):
             return False
         log.warning("connection refused by Microsoft", connection=connection.id, state=_state(refusal), reason=refusal.reason)
         telemetry.count("tokens_refreshed", outcome=_state(refusal))
@@ -126,8 +140,8 @@ def _usable(opened: Opened, wish: Wish, now: datetime) -> AccessToken | None:
             raise ReconnectNeeded(f"the owner of {opened.connection.id} must sign in again: {opened.connection.reason}")
         case "needs-admin-consent":
             raise AdminConsentNeeded(f"an administrator must approve {opened.connection.id}: {opened.connection.reason}")
-    kept = kept_token(opened.cache, now)
-    return kept if kept and wish.is_met_by(kept) else None
+    kept = kept_token(opened.cache)
+    return kept if kept and wish.is_met_by(kept, now) else None
 
 
 def _state(refusal: Refusal) -> Literal["needs-reconnect", "needs-admin-consent"]:
