@@ -28,6 +28,7 @@ from outlook_sandbox.identity.apps import Apps
 from outlook_sandbox.identity.tenants import Tenants
 from outlook_sandbox.identity.tokens import Tokens
 from outlook_sandbox.issuer import routes as issuer
+from outlook_sandbox.issuer.provider import Provider
 from outlook_sandbox.journal import Journal, Journaled
 from outlook_sandbox.lifecycle import Lifecycle
 from outlook_sandbox.pages import routes as pages
@@ -62,6 +63,7 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
         limits=Limits(settings.requests_per_10_minutes),
         journal=Journal(),
         feed=Feed(settings, database),
+        provider=Provider(settings, database, clock),
     )
     if not sandbox.accounts.all():
         seed.practice(sandbox)

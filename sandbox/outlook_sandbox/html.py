@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, PackageLoader, PrefixLoader
 
@@ -36,6 +36,11 @@ def page(template: str, *, status: int = 200, forms_lead_to: Iterable[str] = (),
         "X-Content-Type-Options": "nosniff",
     }
     return HTMLResponse(_templates.get_template(template).render(values), status, headers)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The texts of a form that a page sent."""
+    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 
 @router.get("/assets/{part}/{name}")

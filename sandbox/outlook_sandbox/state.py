@@ -1,11 +1,13 @@
-"""Everything that the sandbox holds while it runs; every router finds it as `request.app.state.sandbox`."""
+"""Everything that the sandbox holds while it runs, and how a route finds it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from outlook_sandbox.accounts import Accounts
     from outlook_sandbox.clock import Clock
     from outlook_sandbox.customers.feed import Feed
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from outlook_sandbox.identity.apps import Apps
     from outlook_sandbox.identity.tenants import Tenants
     from outlook_sandbox.identity.tokens import Tokens
+    from outlook_sandbox.issuer.provider import Provider
     from outlook_sandbox.journal import Journal
     from outlook_sandbox.lifecycle import Lifecycle
     from outlook_sandbox.settings import Settings
@@ -44,3 +47,8 @@ class Sandbox:
     limits: Limits
     journal: Journal
     feed: Feed
+    provider: Provider
+
+
+def sandbox_of(request: Request) -> Sandbox:
+    return cast("Sandbox", request.app.state.sandbox)

@@ -1,17 +1,17 @@
 """What the paths of the control API name, found for its routes; 404 where it isn't there."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
 
 from outlook_sandbox.accounts import Account
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import Sandbox, sandbox_of
 
 
 async def _sandbox(request: Request) -> Sandbox:
-    return cast(Sandbox, request.app.state.sandbox)
+    return sandbox_of(request)
 
 
 TheSandbox = Annotated[Sandbox, Depends(_sandbox)]

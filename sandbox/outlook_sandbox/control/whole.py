@@ -70,7 +70,7 @@ async def reset(sandbox: TheSandbox) -> None:
     for part in (
         sandbox.faults, sandbox.limits, sandbox.settling, sandbox.lifecycle, sandbox.delivery, sandbox.subscriptions,
         sandbox.mailboxes, sandbox.tokens, sandbox.apps, sandbox.tenants, sandbox.accounts, sandbox.feed.appointments,
-        sandbox.journal, sandbox.clock,
+        sandbox.provider, sandbox.journal, sandbox.clock,
     ):  # fmt: skip
         part.clear()
     seed.practice(sandbox)

@@ -1,7 +1,7 @@
 """The Customers page's doors: the coming appointments, and what a customer answers."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from outlook_sandbox.customers.appointments import Appointment, Status
 from outlook_sandbox.customers.feed import BrokerAway, Feed
 from outlook_sandbox.html import page
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import sandbox_of
 
 MOST_LISTED = 300
 
@@ -30,7 +30,7 @@ async def customers() -> Response:
 @router.get("/appointments")
 async def appointments(request: Request, seen: int = -1) -> dict[str, Any]:
     """What is coming; without the list if the page has seen this version already."""
-    feed, now = _feed(request), _sandbox(request).clock.now()
+    feed, now = _feed(request), sandbox_of(request).clock.now()
     told: dict[str, Any] = {"version": feed.appointments.version, "problem": feed.problem, "now": now.isoformat()}
     if seen == feed.appointments.version:
         return told
@@ -76,8 +76,4 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _feed(request: Request) -> Feed:
-    return _sandbox(request).feed
-
-
-def _sandbox(request: Request) -> Sandbox:
-    return cast(Sandbox, request.app.state.sandbox)
+    return sandbox_of(request).feed

@@ -7,15 +7,15 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from outlook_sandbox.accounts import PERSONAL_TENANT
-from outlook_sandbox.html import page
+from outlook_sandbox.html import page, read_form
 from outlook_sandbox.identity.apps import App
 from outlook_sandbox.identity.authorize import Destination, read_destination
 from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.identity.scopes import DEFAULT, consent_lines, full_names, read_scopes
 from outlook_sandbox.identity.tenants import belongs, check_account
-from outlook_sandbox.identity.web import account_page, answer, error_page, read_form, sandbox_of, told
+from outlook_sandbox.identity.web import account_page, answer, error_page, told
 from outlook_sandbox.journal import note
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import Sandbox, sandbox_of
 
 router = APIRouter(include_in_schema=False)
 

@@ -1,13 +1,11 @@
 """How an app proves who it is at the token endpoint: a secret, or an assertion signed with its certificate (RFC 7523)."""
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote_plus
 
 import jwt
 from cryptography import x509
@@ -15,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from outlook_sandbox.identity.apps import App, Apps
+from outlook_sandbox.identity.basic import basic_credentials
 from outlook_sandbox.identity.errors import Refused, missing
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -112,11 +111,7 @@ def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _basic(authorization: str | None) -> tuple[str, str] | None:
-    scheme, _, credentials = (authorization or "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
     try:
-        name, _, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        return basic_credentials(authorization)
+    except ValueError:
         raise Refused(90023, why="The Authorization header is not valid.") from None
-    return unquote_plus(name), unquote_plus(secret)

@@ -8,16 +8,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from outlook_sandbox.cut import ConnectionCut
 from outlook_sandbox.faults import TokenError, TokenTrouble
-from outlook_sandbox.html import page
+from outlook_sandbox.html import page, read_form
 from outlook_sandbox.identity import admin_consent, sign_in
 from outlook_sandbox.identity.aadsts import MEANINGS
 from outlook_sandbox.identity.client_authentication import ClientRequest, authenticated_app
 from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.identity.redeem import TokenRequest, pairwise_subject, redeem
 from outlook_sandbox.identity.tenants import issuer
-from outlook_sandbox.identity.web import bases, read_form, refusal, sandbox_of
+from outlook_sandbox.identity.web import bases, refusal
 from outlook_sandbox.journal import note
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import Sandbox, sandbox_of
 
 UNAVAILABLE = """<html><head><title>{status}</title></head>
 <body><h1>{status}</h1><p>The service is unavailable.</p></body></html>"""

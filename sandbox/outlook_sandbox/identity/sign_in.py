@@ -7,16 +7,16 @@ from fastapi import APIRouter, Request, Response
 
 from outlook_sandbox.accounts import Account
 from outlook_sandbox.faults import AuthorizeError
-from outlook_sandbox.html import page
+from outlook_sandbox.html import page, read_form
 from outlook_sandbox.identity.admin_consent import admin_consent_address
 from outlook_sandbox.identity.apps import App
 from outlook_sandbox.identity.authorize import Destination, Wish, agreed, check_scopes_for, read_destination, read_wish
 from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.identity.scopes import consent_lines
 from outlook_sandbox.identity.tenants import belongs, check_account
-from outlook_sandbox.identity.web import account_page, answer, error_page, read_form, sandbox_of, told
+from outlook_sandbox.identity.web import account_page, answer, error_page, told
 from outlook_sandbox.journal import note
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import Sandbox, sandbox_of
 
 SIGNED_IN = "sandbox_signed_in"
 CANCELLED = {"error": "access_denied", "error_description": "the user canceled the authentication"}

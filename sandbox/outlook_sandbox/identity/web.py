@@ -1,6 +1,5 @@
 """What the doors of the identity platform share: where they stand, how they answer, the pages that several of them show."""
 
-from typing import cast
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -12,23 +11,15 @@ from outlook_sandbox.identity.apps import App
 from outlook_sandbox.identity.authorize import Destination
 from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.settings import Settings
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import Sandbox, sandbox_of
 
 MOST_SHOWN = 20
 """Accounts on the picker; others are found by searching."""
 
 
-def sandbox_of(request: Request) -> Sandbox:
-    return cast(Sandbox, request.app.state.sandbox)
-
-
 def bases(settings: Settings) -> tuple[str, str]:
     """The http address, for what a browser meets, and the https one, for what MSAL meets."""
     return f"http://localhost:{settings.http_port}", f"https://localhost:{settings.https_port}"
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 
 def refusal(request: Request, refused: Refused, status: int | None = None) -> Response:

@@ -1,18 +1,18 @@
 """What the provider remembers and decides: codes, access tokens, the signing key, and which requests are right."""
 
-import base64
-import binascii
 import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
-from urllib.parse import unquote_plus, urlencode
+from urllib.parse import urlencode
 
 from outlook_sandbox.clock import Clock
 from outlook_sandbox.database import Database
-from outlook_sandbox.identity.keys import signing_key
+from outlook_sandbox.identity.basic import basic_credentials
+from outlook_sandbox.identity.keys import SigningKey, signing_key
 from outlook_sandbox.identity.pkce import verifier_matches
 from outlook_sandbox.issuer.users import User
 from outlook_sandbox.settings import Settings
@@ -60,11 +60,15 @@ class Provider:
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self.issuer = f"http://localhost:{settings.http_port}{PATH}"
-        self.key = signing_key(database, "attendara-id")
         self._settings = settings
+        self._database = database
         self._clock = clock
         self._codes: dict[str, _Code] = {}
         self._bearers: dict[str, tuple[User, datetime]] = {}
+
+    @cached_property
+    def key(self) -> SigningKey:
+        return signing_key(self._database, "attendara-id")
 
     def destination(self, params: Mapping[str, str]) -> str:
         """The redirect URI. Raises Refused if nothing may be sent there."""
@@ -122,6 +126,11 @@ class Provider:
         user, expires_at = self._bearers.get(bearer, (None, self._clock.now()))
         return user if scheme.lower() == "bearer" and expires_at > self._clock.now() else None
 
+    def clear(self) -> None:
+        """Forget every code and access token; the signing key stays."""
+        self._codes.clear()
+        self._bearers.clear()
+
     def _bearer(self, user: User, now: datetime) -> str:
         self._bearers = {text: known for text, known in self._bearers.items() if known[1] > now}
         bearer = secrets.token_urlsafe(32)
@@ -146,11 +155,7 @@ def answer_address(redirect_uri: str, state: str | None, values: Mapping[str, st
 
 
 def _basic(authorization: str | None) -> tuple[str, str] | None:
-    scheme, _, credentials = (authorization or "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
     try:
-        name, _, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        return basic_credentials(authorization)
+    except ValueError:
         raise Refused("invalid_request", "The Authorization header is not valid.") from None
-    return unquote_plus(name), unquote_plus(secret)

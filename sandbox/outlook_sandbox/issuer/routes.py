@@ -1,15 +1,14 @@
 """The provider's doors: discovery, keys, the sign-in page, token and userinfo."""
 
-from typing import cast
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from outlook_sandbox.html import page
+from outlook_sandbox.html import page, read_form
 from outlook_sandbox.issuer.provider import PATH, SCOPES, Provider, Refused, answer_address
 from outlook_sandbox.issuer.users import USERS, user
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import sandbox_of
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -51,13 +50,13 @@ async def authorize(request: Request) -> Response:
 
 @router.post("/authorize")
 async def continue_authorize(request: Request) -> Response:
-    return _visit(request, await _form(request))
+    return _visit(request, await read_form(request))
 
 
 @router.post("/token")
 async def token(request: Request) -> Response:
     try:
-        body = _provider(request).redeem(await _form(request), request.headers.get("authorization"))
+        body = _provider(request).redeem(await read_form(request), request.headers.get("authorization"))
     except Refused as refused:
         return JSONResponse(refused.body(), refused.status, NO_STORE)
     return JSONResponse(body, headers=NO_STORE)
@@ -96,13 +95,4 @@ def _back(redirect_uri: str, state: str | None, values: dict[str, str]) -> Respo
 
 
 def _provider(request: Request) -> Provider:
-    """The provider is nobody else's concern, so it is made here, at its first request."""
-    state = request.app.state
-    if not hasattr(state, "issuer"):
-        sandbox = cast(Sandbox, state.sandbox)
-        state.issuer = Provider(sandbox.settings, sandbox.database, sandbox.clock)
-    return cast(Provider, state.issuer)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    return sandbox_of(request).provider

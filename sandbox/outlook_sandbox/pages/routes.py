@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +12,7 @@ from outlook_sandbox.accounts import Account
 from outlook_sandbox.html import page
 from outlook_sandbox.identity.apps import OUTLOOK_APP
 from outlook_sandbox.identity.tokens import ACCESS_LIFETIME
-from outlook_sandbox.state import Sandbox
+from outlook_sandbox.state import sandbox_of
 
 LOOK_EVERY = 0.1
 LOOKS = 15  # together less than an ending sandbox waits for its requests
@@ -36,7 +36,7 @@ async def index() -> Response:
 @router.get("/outlook")
 async def outlook(request: Request, account: str = "") -> Response:
     """The calendar of one account, named by its user name; of the first one if none is named."""
-    accounts = _sandbox(request).accounts
+    accounts = sandbox_of(request).accounts
     chosen = accounts.named(account) if account else next(iter(accounts.all()), None)
     return page("pages/outlook.html", chosen=chosen)
 
@@ -51,7 +51,7 @@ async def console() -> Response:
 async def token(request: Request, wanted: TokenWanted) -> dict[str, Any]:
     """An access token of Outlook's own, first-party app for the account."""
     account = _account(request, wanted.account)
-    issued = _sandbox(request).tokens.issue(account.id, OUTLOOK_APP, SCOPES)
+    issued = sandbox_of(request).tokens.issue(account.id, OUTLOOK_APP, SCOPES)
     return {"access_token": issued.access_token, "expires_in": int(ACCESS_LIFETIME.total_seconds())}
 
 
@@ -66,17 +66,13 @@ async def version(request: Request, account: str, seen: str = "") -> dict[str, s
 
 
 def _version(request: Request, account: str) -> str:
-    mailbox = _sandbox(request).mailboxes.of(_account(request, account))
+    mailbox = sandbox_of(request).mailboxes.of(_account(request, account))
     colors = ",".join(f"{category.name}={category.color}" for category in mailbox.categories.values())
     return hashlib.sha256(f"{mailbox.key} {colors}".encode()).hexdigest()[:16]
 
 
 def _account(request: Request, identifier: str) -> Account:
-    account = _sandbox(request).accounts.get(identifier)
+    account = sandbox_of(request).accounts.get(identifier)
     if account is None:
         raise HTTPException(404, "There is no such account.")
     return account
-
-
-def _sandbox(request: Request) -> Sandbox:
-    return cast(Sandbox, request.app.state.sandbox)

@@ -28,14 +28,14 @@ CLIENT = {"client_id": "attendara-settings", "client_secret": "sandbox-oidc-secr
 
 @dataclass
 class IssuerSandbox:
-    settings: Settings
     clock: Clock
-    database: Database
+    provider: Provider
 
 
 @pytest.fixture
 def sandbox() -> IssuerSandbox:
-    return IssuerSandbox(Settings(), Clock(), Database())
+    clock = Clock()
+    return IssuerSandbox(clock, Provider(Settings(), Database(), clock))
 
 
 @pytest.fixture
@@ -170,6 +170,16 @@ async def test_a_code_works_once_and_only_for_a_minute(browser: httpx2.AsyncClie
     late = redemption(await code_of(browser, "usr_jonas"), **CLIENT)
     sandbox.clock.advance(timedelta(minutes=1))
     assert (await browser.post("/token", data=late)).json()["error"] == "invalid_grant"
+
+
+async def test_a_reset_ends_codes_and_access_tokens(browser: httpx2.AsyncClient, sandbox: IssuerSandbox) -> None:
+    first = redemption(await code_of(browser, "usr_jonas"), **CLIENT)
+    bearer = {"Authorization": f"Bearer {(await browser.post('/token', data=first)).json()['access_token']}"}
+    second = redemption(await code_of(browser, "usr_jonas"), **CLIENT)
+    assert (await browser.get("/userinfo", headers=bearer)).status_code == 200
+    sandbox.provider.clear()
+    assert (await browser.get("/userinfo", headers=bearer)).status_code == 401
+    assert (await browser.post("/token", data=second)).json()["error"] == "invalid_grant"
 
 
 async def test_userinfo_needs_a_token(browser: httpx2.AsyncClient) -> None:
