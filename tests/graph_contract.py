@@ -28,7 +28,6 @@ DATA = Path(__file__).parent / "data/graph"
 VERSION = "/v1.0/"
 ANNOTATIONS = r"^[A-Za-z]*@odata\.[A-Za-z]+$"
 KEPT = ("type", "enum", "format", "maxLength", "maxItems", "oneOf")
-MOST_SHOWN = 3
 
 recorded: list[str] = []
 """What was found since the last look, each with its request."""

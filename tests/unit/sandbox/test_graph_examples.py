@@ -8,7 +8,6 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,16 +15,12 @@ from urllib.parse import urlencode
 import httpx2
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, padding, serialization
-from cryptography.hazmat.primitives.asymmetric import padding as asymmetric
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from outlook_sandbox.accounts import Account, new_account
 from tests.unit.sandbox.graph_client import APP, weekly
 from tests.unit.sandbox.graph_examples import NAMES, REDIRECT, example, lacks
 from tests.unit.sandbox.identity_client import CP1, RETURN, SCOPES, Microsoft, address, answer_of
+from tests.unit.sandbox.resource_data import CERTIFICATE, decrypted
 from tests.unit.sandbox.subscriber import Subscriber, subscriber
 
 Json = dict[str, Any]
@@ -365,8 +360,7 @@ async def _renewed(app: Subscriber) -> Any:
 
 @produces("subscription-outlook-rich-201")
 async def _rich(app: Subscriber) -> Any:
-    certificate = base64.b64encode(_certificate().public_bytes(serialization.Encoding.DER)).decode()
-    secret = {"encryptionCertificate": certificate, "encryptionCertificateId": "practice-2026"}
+    secret = {"encryptionCertificate": CERTIFICATE, "encryptionCertificateId": "practice-2026"}
     return await app.subscribe(resource=f"/me/events?{RICH}", includeResourceData=True, changeType="created", **secret)
 
 
@@ -431,24 +425,7 @@ async def _validation_token(app: Subscriber) -> Any:
 @produces("notification-outlook-rich-decrypted-payload")
 async def _decrypted(app: Subscriber) -> Any:
     [note] = (await _encrypted(app))["value"]
-    content = {name: base64.b64decode(note["encryptedContent"][name]) for name in ("data", "dataKey")}
-    key = _key().decrypt(content["dataKey"], asymmetric.OAEP(asymmetric.MGF1(hashes.SHA1()), hashes.SHA1(), None))  # noqa: S303
-    decryptor = Cipher(algorithms.AES(key), modes.CBC(key[:16])).decryptor()
-    unpadder = padding.PKCS7(128).unpadder()
-    padded = decryptor.update(content["data"]) + decryptor.finalize()
-    return json.loads(unpadder.update(padded) + unpadder.finalize())
-
-
-@cache
-def _key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
-
-
-@cache
-def _certificate() -> x509.Certificate:
-    name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "practice")]), datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, _key().public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-    return made.sign(_key(), hashes.SHA256())
+    return decrypted(note)
 
 
 async def _told_of_its_life(app: Subscriber, event: str) -> Any:

@@ -2,35 +2,18 @@
 
 import base64
 import hashlib
-import hmac
-import json
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric import padding as asymmetric
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.unit.sandbox.graph_client import APP, IMMUTABLE, Json, weekly
+from tests.unit.sandbox.resource_data import CERTIFICATE, certificate, decrypted
 from tests.unit.sandbox.subscriber import Subscriber, subscriber
 
 PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"
-
-
-def _certificate(key: Any) -> str:
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "notifications")])
-    begins = datetime(2026, 1, 1)  # noqa: DTZ001 - X.509 has no zones
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begins, begins + timedelta(900))
-    return base64.b64encode(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)).decode()
-
-
-KEY = rsa.generate_private_key(65537, 2048)
-CERTIFICATE = _certificate(KEY)
 
 
 @pytest.fixture
@@ -49,23 +32,12 @@ def _rich(app: Subscriber, select: str = "Subject,start, categories", **more: An
     } | more
 
 
-def _decrypted(told: Json, private: rsa.RSAPrivateKey = KEY) -> Json:
-    content = {name: value for name, value in told["encryptedContent"].items() if not name.startswith("encryption")}
-    data, signature, wrapped = (base64.b64decode(content[name]) for name in ("data", "dataSignature", "dataKey"))
-    key = private.decrypt(wrapped, asymmetric.OAEP(asymmetric.MGF1(hashes.SHA1()), hashes.SHA1(), None))  # noqa: S303
-    assert hmac.compare_digest(hmac.digest(key, data, hashlib.sha256), signature)
-    decryptor = Cipher(algorithms.AES(key), modes.CBC(key[:16])).decryptor()
-    unpadder = padding.PKCS7(128).unpadder()
-    shown: Json = json.loads(unpadder.update(decryptor.update(data) + decryptor.finalize()) + unpadder.finalize())
-    return shown
-
-
 async def test_the_selected_properties_come_encrypted_and_signed(app: Subscriber) -> None:
     await app.subscribe(**_rich(app, changeType="created"))
     made = await app.graph.create("Massage", categories=["Blue category"])
     await app.there.until(lambda: app.there.posts == 1)
     [told] = app.there.notifications
-    assert _decrypted(told) == {
+    assert decrypted(told) == {
         "subject": "Massage",
         "start": {"@odata.type": "#microsoft.graph.dateTimeTimeZone"} | made["start"],
         "categories@odata.type": "#Collection(String)",
@@ -125,7 +97,7 @@ async def test_an_occurrence_and_immutable_ids_come_so_too_and_a_deletion_withou
     occurrence = (await app.graph.view("2026-11-23T00:00:00Z", "2026-12-09T00:00:00Z"))[1]
     await app.graph.patch(occurrence["id"], {"subject": "moved"})
     await app.there.until(lambda: len(app.there.notifications) == 2)
-    shown = [_decrypted(told) for told in app.there.notifications]
+    shown = [decrypted(told) for told in app.there.notifications]
     assert sorted(each["type"] for each in shown) == ["exception", "seriesMaster"]
     assert [each["id"] for each in shown] == [told["resourceData"]["id"] for told in app.there.notifications]
     await app.graph.ask("DELETE", f"/me/events/{series['id']}")
@@ -147,8 +119,8 @@ async def test_life_is_capped_at_1440_minutes(app: Subscriber) -> None:
     [
         {"encryptionCertificate": None}, {"encryptionCertificateId": None}, {"encryptionCertificateId": "x" * 129},
         {"encryptionCertificate": "AAAA"}, {"encryptionCertificate": "not base64!"},
-        {"encryptionCertificate": _certificate(rsa.generate_private_key(65537, 1024))},  # noqa: S505
-        {"encryptionCertificate": _certificate(ec.generate_private_key(ec.SECP256R1()))},
+        {"encryptionCertificate": certificate(rsa.generate_private_key(65537, 1024))},  # noqa: S505
+        {"encryptionCertificate": certificate(ec.generate_private_key(ec.SECP256R1()))},
         {"resource": "/me/events"}, {"resource": "/me/events?$select="}, {"resource": "/me/events?$select=subject,Body"},
         {"resource": "/me/events?$select=uniqueBody"}, {"resource": "/me/events?$select=subject&$top=1"},
         {"resource": "/me/events?$select=subject&$orderby=subject"}, {"resource": "/me/events?$select=surprise"},
@@ -164,9 +136,9 @@ async def test_the_certificate_can_be_exchanged(app: Subscriber) -> None:
     made = await app.subscribe(**_rich(app, changeType="created"))
     key = rsa.generate_private_key(65537, 2048)
     path = f"/subscriptions/{made['id']}"
-    change = {"encryptionCertificate": _certificate(key), "encryptionCertificateId": "two"}
+    change = {"encryptionCertificate": certificate(key), "encryptionCertificateId": "two"}
     assert (await app.graph.ask("PATCH", path, change)).json()["encryptionCertificateId"] == "two"
     assert (await app.graph.ask("PATCH", path, {"encryptionCertificate": "AAAA"})).status_code == 400
     await app.graph.create("after")
     await app.there.until(lambda: app.there.posts == 1)
-    assert _decrypted(app.there.notifications[0], key)["subject"] == "after"
+    assert decrypted(app.there.notifications[0], key)["subject"] == "after"
