@@ -234,6 +234,13 @@ async def test_a_secret_may_come_in_a_basic_header(door: Microsoft, browser: htt
     assert (await browser.post("/common/oauth2/v2.0/token", data=form, auth=credentials)).status_code == 200
 
 
+@pytest.mark.parametrize("credentials", [b"\xe9", b"%%%", b"/w=="])
+async def test_a_basic_header_that_is_no_base64_of_text_is_refused(browser: httpx2.AsyncClient, credentials: bytes) -> None:
+    headers = [(b"authorization", b"Basic " + credentials)]
+    answer = await browser.post("/common/oauth2/v2.0/token", data={"grant_type": "refresh_token"}, headers=headers)
+    assert (answer.status_code, answer.json()["error_codes"]) == (400, [90023])
+
+
 @pytest.mark.parametrize(
     ("without", "changes", "error", "code"),
     [
