@@ -69,7 +69,7 @@ def _sandbox(ports: Ports, folder: Path) -> dict[str, str]:
         "SANDBOX_DATA": str(folder / "sandbox"),
         "SANDBOX_CLIENT_ID": MICROSOFT_APP[0],
         "SANDBOX_CLIENT_SECRET": MICROSOFT_APP[1],
-        "SANDBOX_REDIRECT_URIS": f"{settings}/connect/microsoft/return",
+        "SANDBOX_REDIRECT_URIS": f"{settings}/connect/microsoft/return,{settings}/connect/microsoft/admin-return",
         "SANDBOX_OIDC_CLIENT_ID": OPENID_CLIENT[0],
         "SANDBOX_OIDC_CLIENT_SECRET": OPENID_CLIENT[1],
         "SANDBOX_OIDC_REDIRECT_URIS": f"{settings}/signin/return",

@@ -6,14 +6,19 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from common import store
-from common.store import Connection, Database, Document, SyncState
+from common.store import Connection, Database, Document, Subscription, SyncState
 
-State = Literal["syncing", "up-to-date", "delayed", "needs-reconnect", "needs-admin-consent", "removing"]
+State = Literal["syncing", "up-to-date", "catching-up", "delayed", "needs-reconnect", "needs-admin-consent", "removing"]
 
 SILENCE = timedelta(hours=1)
 """A calendar has a round every quarter of an hour; after this long without one something holds it up."""
 ASKED = timedelta(seconds=30)
 """How long an asked-for round is shown as under way when none has ended yet."""
+SKEW = timedelta(seconds=5)
+"""By which the clocks of two services may differ."""
+
+CLOCKS_DIFFER = timedelta(seconds=10)
+"""By how much the clocks of services may; people can't lose and mend a connection within that time."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Row:
 
     @property
     def busy(self) -> bool:
-        return self.state in ("syncing", "removing")
+        return self.state in ("syncing", "catching-up", "removing")
 
 
 async def rows(database: Database, calendars: Sequence[Document], connections: Sequence[Connection], now: datetime) -> list[Row]:
@@ -41,12 +46,21 @@ async def rows(database: Database, calendars: Sequence[Document], connections: S
     states = {
         document["_id"]: store.read(SyncState, document) async for document in database.sync_states.find({"_id": {"$in": ids}})
     }
+    pushes = {
+        document["calendar"]: store.read(Subscription, document)
+        async for document in database.subscriptions.find({"calendar": {"$in": ids}})
+    }
     known = {connection.id: connection for connection in connections}
-    return [row(calendar, known.get(calendar["connection"]), states.get(calendar["_id"]), now) for calendar in calendars]
+    return [
+        row(one, known.get(one["connection"]), states.get(one["_id"]), pushes.get(one["_id"]), now)
+        for one in calendars
+    ]
 
 
-def row(calendar: Document, connection: Connection | None, sync: SyncState | None, now: datetime) -> Row:
-    state, text, reason = _state(connection, sync, calendar.get("sync_asked_at"), now)
+def row(
+    calendar: Document, connection: Connection | None, sync: SyncState | None, subscription: Subscription | None, now: datetime
+) -> Row:
+    state, text, reason = _state(calendar, connection, sync, subscription, now)
     return Row(
         id=calendar["_id"],
         name=calendar["name"],
@@ -62,7 +76,7 @@ def row(calendar: Document, connection: Connection | None, sync: SyncState | Non
 
 
 def _state(
-    connection: Connection | None, sync: SyncState | None, asked_at: datetime | None, now: datetime
+    calendar: Document, connection: Connection | None, sync: SyncState | None, subscription: Subscription | None, now: datetime
 ) -> tuple[State, str, str | None]:
     if connection is None or connection.state in ("removing", "removed"):
         return "removing", "Removing", "The account is being removed."
@@ -70,7 +84,23 @@ def _state(
         return "needs-reconnect", "Needs reconnect", "Microsoft asks the account’s owner to sign in again."
     if connection.state == "needs-admin-consent":
         return "needs-admin-consent", "Needs approval", "An administrator of your Microsoft 365 has to approve Attendara."
-    return _sync_state(sync, asked_at, now)
+    if reason := _behind(calendar, connection, sync, subscription):
+        return "catching-up", "Catching up…", reason
+    return _sync_state(sync, calendar.get("sync_asked_at"), now)
+
+
+def _behind(
+    calendar: Document, connection: Connection, sync: SyncState | None, subscription: Subscription | None
+) -> str | None:
+    """What a calendar of a reconnected account still lacks: a round since then, or Graph's word that it will notify us."""
+    since = connection.since - CLOCKS_DIFFER
+    if calendar["created_at"] >= since or (sync and sync.last_error):
+        return None
+    if sync is None or sync.last_round_at is None or sync.last_round_at < since:
+        return "The account is connected again. What changed meanwhile is being fetched."
+    if subscription is None or subscription.checked_at is None or subscription.checked_at < since:
+        return "The account is connected again. Outlook is being asked to tell of changes again."
+    return None
 
 
 def _sync_state(sync: SyncState | None, asked_at: datetime | None, now: datetime) -> tuple[State, str, str | None]:

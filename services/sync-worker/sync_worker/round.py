@@ -76,7 +76,7 @@ class Rounds:
             return
         chain = state.get("chain") or await self._new_chain(state, now)
         reader = await self._reader(state, now, chain["window"], number=chain["number"], bulk=True)
-        if not chain["pages"]:
+        if not chain["pages"] and reader.may_write_categories:
             await ensure_categories(reader.mailbox, await sync_settings_of(self.database, state["organization"]))
         try:
             delta_link = await self._pass(reader, claim, chain)
@@ -134,10 +134,11 @@ class Rounds:
         document = await self.database.connections.find_one({"_id": state["connection"], "organization": state["organization"]})
         if document is None:
             raise NotFound("the calendar's connection is gone")
-        mailbox = self.graph.mailbox(state["connection"], read(Connection, document).mailbox, bulk=bulk)
+        connection = read(Connection, document)
+        mailbox = self.graph.mailbox(connection.id, connection.mailbox, bulk=bulk)
         drawn = number or await self.states.draw_number(state["connection"])
         place = Place(state["organization"], state["connection"], state["_id"])
-        return _Reader(self, mailbox, place, state["graph_id"], window, drawn, now)
+        return _Reader(self, mailbox, place, state["graph_id"], window, drawn, now, connection.may_write_categories)
 
     async def _ended(self, reader: "_Reader") -> None:
         change: Document = {"$set": {"last_round_at": reader.now}, "$unset": {"last_error": ""}}
@@ -156,7 +157,15 @@ class _Reader:
     """One round's eyes: reads a page, completes its occurrences, stores what it says and doubts what it takes away."""
 
     def __init__(
-        self, rounds: Rounds, mailbox: Mailbox, place: Place, graph_calendar: str, window: Document, number: int, now: datetime
+        self,
+        rounds: Rounds,
+        mailbox: Mailbox,
+        place: Place,
+        graph_calendar: str,
+        window: Document,
+        number: int,
+        now: datetime,
+        may_write_categories: bool,
     ) -> None:
         self._rounds = rounds
         self.mailbox = mailbox
@@ -165,6 +174,7 @@ class _Reader:
         self._window = window
         self._number = number
         self.now = now
+        self.may_write_categories = may_write_categories
         self.changed = 0
         self.link = ""
         self._masters: dict[str, Event | None] = {}

@@ -44,7 +44,9 @@ def test_the_sandbox_knows_auth_and_settings_web_as_they_know_themselves(tmp_pat
 
     sandbox, auth, web = parts["sandbox"], parts["auth"], parts["settings-web"]
     assert sandbox["SANDBOX_CLIENT_ID"] == auth["MICROSOFT_CLIENT_ID"]
-    assert sandbox["SANDBOX_REDIRECT_URIS"] == auth["MICROSOFT_REDIRECT_URI"]
+    own_return, admin_return = sandbox["SANDBOX_REDIRECT_URIS"].split(",")
+    assert own_return == auth["MICROSOFT_REDIRECT_URI"]
+    assert admin_return == own_return.replace("/return", "/admin-return")
     assert sandbox["SANDBOX_OIDC_CLIENT_ID"] == web["OIDC_CLIENT_ID"]
     assert Path(auth["MICROSOFT_CA_FILE"]).parent == Path(sandbox["SANDBOX_DATA"])
 

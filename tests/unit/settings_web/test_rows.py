@@ -12,9 +12,13 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CALENDAR = {"_id": "cal_1", "name": "Room 1", "connection": "con_1"}
 
 
-def connection(state: Any = "active") -> Connection:
-    names = {"username": "anna@praxis.example", "name": "Front desk"}
-    return Connection(id="con_1", organization="org", tid="t", oid="o", state=state, since=NOW, created_at=NOW, **names)
+LONG_AGO = NOW - timedelta(days=7)
+
+
+def connection(state: Any = "active", since: datetime = LONG_AGO) -> Connection:
+    account: Any = {"id": "con_1", "organization": "org", "tid": "t", "oid": "o"}
+    account |= {"username": "anna@praxis.example", "name": "Front desk"}
+    return Connection(state=state, since=since, created_at=LONG_AGO, **account)
 
 
 def sync(**given: Any) -> SyncState:
@@ -59,6 +63,32 @@ def test_an_asked_for_round_is_shown_until_one_has_ended() -> None:
 @pytest.mark.parametrize("state", ["needs-reconnect", "needs-admin-consent", "removing"])
 def test_the_account_s_state_goes_before_the_calendar_s(state: str) -> None:
     assert row(CALENDAR, connection(state), sync(), NOW).state == state
+
+
+@pytest.mark.parametrize("error", [None, "needs-reconnect"])
+def test_after_a_reconnect_a_calendar_catches_up_until_a_round_has_ended(error: str | None) -> None:
+    again = connection(since=NOW - timedelta(minutes=1))
+    before = row(CALENDAR, again, sync(last_round_at=NOW - timedelta(days=2), last_error=error), NOW)
+    after = row(CALENDAR, again, sync(last_round_at=NOW - timedelta(seconds=50)), NOW)
+
+    assert (before.state, before.state_text, before.busy) == ("catching-up", "Catching up…", True)
+    assert before.reason is not None
+    assert (after.state, after.reason) == ("up-to-date", None)
+
+
+def test_a_round_that_does_not_end_after_a_reconnect_is_a_delay() -> None:
+    again = connection(since=NOW - timedelta(hours=2))
+    assert row(CALENDAR, again, sync(last_round_at=LONG_AGO), NOW).state == "delayed"
+
+
+def test_a_first_round_goes_before_catching_up() -> None:
+    again = connection(since=NOW)
+    assert row(CALENDAR, again, sync(state="first", last_round_at=None), NOW).state == "syncing"
+
+
+def test_clocks_that_differ_a_little_keep_nobody_waiting() -> None:
+    again = connection(since=NOW)
+    assert row(CALENDAR, again, sync(last_round_at=NOW - timedelta(seconds=1)), NOW).state == "up-to-date"
 
 
 def test_a_calendar_whose_account_is_gone_is_being_removed() -> None:

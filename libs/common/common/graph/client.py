@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -25,7 +25,7 @@ from common.graph.shapes import (
     Page,
     RawPage,
 )
-from common.graph.tokens import AccessTokens, BearerAuth, auth_client
+from common.graph.tokens import KEPT, AccessTokens, BearerAuth, auth_client
 from common.mailbox_gate import MailboxGate
 from common.settings import AuthClientSettings, GraphSettings, RedisSettings
 
@@ -33,6 +33,8 @@ PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-typ
 PAGE_SIZE = 200
 BATCH_SIZE = 20
 """Graph's limit for one `$batch`."""
+ATTACHED_LIFE = timedelta(minutes=45)
+"""Graph keeps the token with which a subscription is made or renewed: one that is about to end would gain nothing."""
 
 T = TypeVar("T")
 
@@ -81,8 +83,12 @@ class Graph:
         body: object = None,
         headers: dict[str, str] | None = None,
         patience: float = 30.0,
+        token_life: timedelta = KEPT,
     ) -> httpx2.Response:
-        """One request, translated: returns a 2xx answer or raises one of our errors. `url` is a path or a whole link of Graph's."""
+        """One request, translated: returns a 2xx answer or raises one of our errors. `url` is a path or a whole link of Graph's.
+
+        `token_life`: how long the access token must live at least.
+        """
         sent = {"Prefer": PREFER, "client-request-id": str(uuid.uuid4())} | (headers or {})
         content = None if body is None else msgspec.json.encode(body)
         if content is not None:
@@ -94,7 +100,7 @@ class Graph:
                     url if url.startswith(f"{self.base}/") else self.base + url,
                     content=content,
                     headers=sent,
-                    auth=BearerAuth(self._tokens, connection),
+                    auth=BearerAuth(self._tokens, connection, token_life),
                     timeout=httpx2.Timeout(patience, connect=5),
                     extensions={"mailbox": mailbox, "bulk": bulk},
                 )
@@ -189,13 +195,15 @@ class Mailbox:
             "clientState": client_state,
             "expirationDateTime": _stamp(expires_at),
         }
-        response = await self._send("POST", "/subscriptions", "create subscription", body=body, patience=60.0)
+        waiting = {"patience": 60.0, "token_life": ATTACHED_LIFE}
+        response = await self._send("POST", "/subscriptions", "create subscription", body=body, **waiting)
         return self._decode(response, GraphSubscription)
 
     async def renew_subscription(self, subscription: str, expires_at: datetime) -> GraphSubscription:
         body = {"expirationDateTime": _stamp(expires_at)}
         url = f"/subscriptions/{quote(subscription)}"
-        return self._decode(await self._send("PATCH", url, "renew subscription", body=body), GraphSubscription)
+        response = await self._send("PATCH", url, "renew subscription", body=body, token_life=ATTACHED_LIFE)
+        return self._decode(response, GraphSubscription)
 
     async def delete_subscription(self, subscription: str) -> None:
         await self._send("DELETE", f"/subscriptions/{quote(subscription)}", "delete subscription")

@@ -1,7 +1,10 @@
 """Access tokens: asked from auth, kept in memory for five minutes at most, never written anywhere."""
 
+import base64
+import binascii
 import hashlib
-from collections.abc import AsyncGenerator
+import re
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +18,8 @@ from common.settings import AuthClientSettings
 
 KEPT = timedelta(minutes=5)
 MARGIN = timedelta(seconds=60)
+LONGEST_CLAIMS = 4_000
+"""What auth takes."""
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -31,7 +36,11 @@ class _Problem(msgspec.Struct, frozen=True):
 
 @dataclass
 class AccessTokens:
-    """Hands out a connection's access token; `refused` says that Graph answered 401 to one, so that auth gets a new one."""
+    """Hands out a connection's access token.
+
+    `refused` says that Graph answered 401 to one, so that auth gets a new one, and `claims` with what challenge; `life` for
+    how long it must live at least (50 minutes are the most that may be asked for).
+    """
 
     http: httpx2.AsyncClient
     clock: Clock = utc_now
@@ -39,19 +48,20 @@ class AccessTokens:
     def __post_init__(self) -> None:
         self._kept: dict[str, tuple[_Token, datetime]] = {}
 
-    async def get(self, connection: str, *, refused: str | None = None) -> str:
+    async def get(self, connection: str, *, refused: str | None = None, claims: str | None = None, life: timedelta = KEPT) -> str:
         """Raises ReconnectNeeded, AdminConsentNeeded or NotFound as auth says, Transient when auth is away."""
         now = self.clock()
         kept = self._kept.get(connection)
-        if kept and now < kept[1] and kept[0].access_token != refused:
+        if kept and now < kept[1] and kept[0].access_token != refused and (life <= KEPT or now + life < kept[0].expires_at):
             return kept[0].access_token
-        token = await self._ask(connection, refused)
+        token = await self._ask(connection, refused, claims, life)
         self._kept = {name: kept for name, kept in self._kept.items() if now < kept[1]}
         self._kept[connection] = (token, min(now + KEPT, token.expires_at - MARGIN))
         return token.access_token
 
-    async def _ask(self, connection: str, refused: str | None) -> _Token:
-        body = {"refused": hashlib.sha256(refused.encode()).hexdigest()} if refused else {}
+    async def _ask(self, connection: str, refused: str | None, claims: str | None, life: timedelta) -> _Token:
+        fingerprint = hashlib.sha256(refused.encode()).hexdigest() if refused else None
+        body = {"refused": fingerprint, "claims": claims, "min_life": int(life.total_seconds())}
         try:
             answer = await self.http.post(f"/internal/v1/connections/{connection}/token", json=body)
         except httpx2.HTTPError as error:
@@ -94,17 +104,37 @@ def auth_client(settings: AuthClientSettings) -> httpx2.AsyncClient:
 
 
 class BearerAuth(httpx2.Auth):
-    """Puts the connection's token on a request; a 401 buys one new token and one more try."""
+    """Puts the connection's token on a request; a 401, or a claims challenge, buys one new token and one more try."""
 
-    def __init__(self, tokens: AccessTokens, connection: str) -> None:
+    def __init__(self, tokens: AccessTokens, connection: str, life: timedelta = KEPT) -> None:
         self._tokens = tokens
         self._connection = connection
+        self._life = life
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        token = await self._tokens.get(self._connection)
+        token = await self._tokens.get(self._connection, life=self._life)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
-        if response.status_code == 401:
-            token = await self._tokens.get(self._connection, refused=token)
+        claims = challenge_of(response.headers)
+        if response.status_code == 401 or (response.status_code == 403 and claims):
+            token = await self._tokens.get(self._connection, refused=token, claims=claims, life=self._life)
             request.headers["Authorization"] = f"Bearer {token}"
             yield request
+
+
+def challenge_of(headers: Mapping[str, str]) -> str | None:
+    """The claims (JSON) that Graph wants of the next token, after a revocation or for a policy; None if it asks for none.
+
+    Source: learn.microsoft.com/entra/identity-platform/claims-challenge.
+    """
+    told = headers.get("www-authenticate", "")
+    found = re.search(r'\bclaims="([^"]+)"', told) if 'error="insufficient_claims"' in told else None
+    if not found:
+        return None
+    encoded = found[1].translate(str.maketrans("-_", "+/")).rstrip("=")
+    try:
+        claims = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode()
+        usable = len(claims) <= LONGEST_CLAIMS and isinstance(msgspec.json.decode(claims), dict)
+    except (binascii.Error, UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
+        return None
+    return claims if usable else None
