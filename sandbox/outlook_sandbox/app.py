@@ -29,7 +29,8 @@ from outlook_sandbox.identity.tenants import Tenants
 from outlook_sandbox.identity.tokens import Tokens
 from outlook_sandbox.issuer import routes as issuer
 from outlook_sandbox.issuer.provider import Provider
-from outlook_sandbox.journal import Journal, Journaled
+from outlook_sandbox.journal import Journal
+from outlook_sandbox.journaling import Journaled
 from outlook_sandbox.lifecycle import Lifecycle
 from outlook_sandbox.pages import routes as pages
 from outlook_sandbox.settings import Settings

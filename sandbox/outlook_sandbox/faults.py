@@ -68,7 +68,7 @@ class Slow(GraphFault):
     """The answer takes longer; its place among the four at once stays taken."""
 
     kind: Literal["graph-slow"] = "graph-slow"
-    seconds: float = Field(gt=0, le=600)
+    seconds: float = Field(gt=0, le=600, description="by the sandbox's clock")
 
 
 class Cut(GraphFault):
@@ -204,7 +204,7 @@ class TokenTrouble(Fault):
     kind: Literal["token-trouble"] = "token-trouble"
     shape: Literal["slow", "unavailable", "html", "cut"] = "unavailable"
     status: int = Field(default=503, ge=500, le=599)
-    seconds: float = Field(default=5, gt=0, le=600, description="for slow")
+    seconds: float = Field(default=5, gt=0, le=600, description="for slow, by the sandbox's clock")
 
 
 class AuthorizeError(Fault):

@@ -5,23 +5,17 @@ No secret comes in: no Authorization header, and of requests that carry codes, t
 
 import asyncio
 import re
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from outlook_sandbox.clock import Clock
-
 KEPT = 20_000
 BODY_KEPT = 4_000
-NOTED = "sandbox.noted"
+NO_ANSWER = 0
 _SECRET = re.compile(r'("authorization"\s*:\s*")[^"]*', re.IGNORECASE)
 
 
@@ -44,6 +38,8 @@ class Entry:
 
 
 class Journal:
+    """The newest entries, and who waits for one."""
+
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._number = 0
@@ -78,46 +74,6 @@ class Journal:
 
     def clear(self) -> None:
         self._entries.clear()
-
-
-class Journaled:
-    """Notes each request that Graph's door does not note itself: sign-in, tokens, pages; not their files, nor the calendar
-    page's asking whether anything is new."""
-
-    QUIET = ("/v1.0/", "/sandbox/", "/assets/", "/outlook/version", "/readyz", "/livez")
-
-    def __init__(self, app: "ASGIApp", journal: Journal, clock: "Clock") -> None:
-        self._app = app
-        self._journal = journal
-        self._clock = clock
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http" or scope["path"].startswith(self.QUIET):
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        status = 500
-        noted: dict[str, str] = {}
-        scope[NOTED] = noted
-
-        async def watch(message: "Message") -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watch)
-        finally:
-            took = round((time.perf_counter() - began) * 1000, 3)
-            number, now = self._journal.next_number(), self._clock.now()
-            known = (noted.get("account"), noted.get("app"))
-            self._journal.add(Entry(number, now, scope["method"], scope["path"], "", status, took, *known))
-
-
-def note(scope: Any, **known: str) -> None:
-    """Add to the entry of the request that is being answered whose it is: its `account`, its `app`."""
-    scope.get(NOTED, {}).update(known)
 
 
 def kept(body: bytes) -> str | None:

@@ -315,7 +315,7 @@ class JournalQuery(Asked):
     app: str | None = Field(default=None, max_length=500, description="a client id")
     method: str | None = Field(default=None, max_length=20)
     contains: str | None = Field(default=None, max_length=2000, description="part of the path")
-    status: int | None = Field(default=None, ge=100, le=599)
+    status: int | None = Field(default=None, ge=0, le=599, description="0 for no answer")
     batch: bool | None = Field(default=None, description="only requests in a $batch, or only those by themselves")
     limit: int | None = Field(default=None, ge=1, description="the first so many; none: all")
     newest: bool = Field(default=False, description="with a limit: the last so many instead")

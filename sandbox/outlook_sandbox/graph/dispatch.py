@@ -12,13 +12,12 @@ from outlook_sandbox.graph.errors import GraphError, access_denied, bad_request,
 from outlook_sandbox.graph.operations import Answer, Call, Operation, check, operations
 from outlook_sandbox.graph.prefer import read_preferences
 from outlook_sandbox.graph.trouble import Trouble
-from outlook_sandbox.journal import Entry, kept
+from outlook_sandbox.journal import NO_ANSWER, Entry, kept
 
 if TYPE_CHECKING:
     from outlook_sandbox.identity.tokens import AccessToken
     from outlook_sandbox.state import Sandbox
 
-NO_ANSWER = 0
 JOURNALED_HEADERS = ("if-match", "prefer", "client-request-id", "user-agent", "traceparent")
 
 
@@ -69,7 +68,7 @@ async def _answer(sandbox: "Sandbox", request: Request) -> Answer:
         operation, call = _understand(sandbox, request, token)
         if sandbox.faults:
             path = "/" + "/".join(call.segments)
-            trouble = Trouble(sandbox.faults, token.account, token.app, request.method, path, request.in_batch)
+            trouble = Trouble(sandbox.faults, sandbox.clock, token.account, token.app, request.method, path, request.in_batch)
         answer = await _perform(operation, call, trouble)
     except GraphError as refusal:
         envelope = refusal.envelope(sandbox.clock.now(), request.id, request.client_id)
@@ -82,7 +81,7 @@ def authenticate(sandbox: "Sandbox", request: Request) -> "AccessToken":
     if kind.casefold() != "bearer" or not bearer:
         raise unauthenticated("Access token is empty.")
     token = sandbox.tokens.read(bearer.strip())
-    if token is None or token.expires_at <= sandbox.clock.now():
+    if token is None:
         raise unauthenticated("Access token has expired or is not yet valid.")
     claims = sandbox.tokens.challenge_for(token)
     if claims is not None:

@@ -1,12 +1,12 @@
 """What the faults that are on do to one request at Graph's door."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
+from outlook_sandbox.clock import Clock
 from outlook_sandbox.cut import ConnectionCut
 from outlook_sandbox.faults import Conflict, Cut, ErrorAnswer, Faults, Garbage, GraphFault, Slow, Throttled
 from outlook_sandbox.graph.errors import GraphError, stale_change_key, throttled
@@ -22,6 +22,7 @@ class Trouble:
     a `$batch` alone; what Exchange refuses leaves the batch itself alone."""
 
     faults: Faults
+    clock: Clock
     account: str
     app: str
     method: str
@@ -36,7 +37,7 @@ class Trouble:
         self._refuse()
         slow = self._struck(Slow)
         if slow is not None:
-            await asyncio.sleep(slow.seconds)
+            await self.clock.sleep(slow.seconds)
         try:
             return await work()
         finally:

@@ -14,7 +14,7 @@ from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.identity.scopes import DEFAULT, consent_lines, full_names, read_scopes
 from outlook_sandbox.identity.tenants import belongs, check_account
 from outlook_sandbox.identity.web import account_page, answer, error_page, told
-from outlook_sandbox.journal import note
+from outlook_sandbox.journaling import note
 from outlook_sandbox.state import Sandbox, sandbox_of
 
 router = APIRouter(include_in_schema=False)

@@ -1,6 +1,5 @@
 """The doors of the identity platform that programs use: metadata, keys, the token endpoint, who a token belongs to."""
 
-import asyncio
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +15,7 @@ from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.identity.redeem import TokenRequest, pairwise_subject, redeem
 from outlook_sandbox.identity.tenants import issuer
 from outlook_sandbox.identity.web import bases, refusal
-from outlook_sandbox.journal import note
+from outlook_sandbox.journaling import note
 from outlook_sandbox.state import Sandbox, sandbox_of
 
 UNAVAILABLE = """<html><head><title>{status}</title></head>
@@ -133,7 +132,7 @@ async def _trouble(request: Request, account: str | None) -> Response | None:
         case "cut":
             raise ConnectionCut
         case "slow" if fault:
-            await asyncio.sleep(fault.seconds)
+            await sandbox_of(request).clock.sleep(fault.seconds)
         case "unavailable" if fault:
             return refusal(request, Refused(90033), fault.status)
         case "html" if fault:

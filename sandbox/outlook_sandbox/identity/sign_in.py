@@ -15,7 +15,7 @@ from outlook_sandbox.identity.errors import Refused
 from outlook_sandbox.identity.scopes import consent_lines
 from outlook_sandbox.identity.tenants import belongs, check_account
 from outlook_sandbox.identity.web import account_page, answer, error_page, told
-from outlook_sandbox.journal import note
+from outlook_sandbox.journaling import note
 from outlook_sandbox.state import Sandbox, sandbox_of
 
 SIGNED_IN = "sandbox_signed_in"

@@ -14,6 +14,7 @@ import pytest
 
 from outlook_sandbox.accounts import Account
 from outlook_sandbox.identity.apps import Secret, new_app
+from tests.serving import until
 from tests.unit.sandbox.identity_client import (
     APP,
     PERSONAL,
@@ -169,10 +170,12 @@ async def test_a_proxys_page_comes_instead_of_json(door: Microsoft) -> None:
 
 async def test_a_slow_answer_comes_late_and_is_good(door: Microsoft) -> None:
     token = (await door.sign_in(WORK))["refresh_token"]
-    await fault(door, kind="token-trouble", shape="slow", seconds=0.3, times=1)
+    await fault(door, kind="token-trouble", shape="slow", seconds=300, times=1)
+    [armed] = door.sandbox.faults.all()
     slow = asyncio.create_task(door.refresh(token))
-    await asyncio.sleep(0.05)
+    await until(lambda: armed.struck)
     assert not slow.done()
+    door.sandbox.clock.advance(timedelta(seconds=300))
     assert (await slow).status_code == 200
 
 
@@ -185,6 +188,8 @@ def test_a_connection_is_cut_without_an_answer(listener: Listener) -> None:
         with pytest.raises(httpx2.TransportError):
             client.post(f"{listener.base}/common/oauth2/v2.0/token", data=form)
         assert client.post(f"{listener.base}/common/oauth2/v2.0/token", data=form).json()["error_codes"] == [70000]
+        journal = client.get(f"{listener.base}/sandbox/v1/journal").json()["entries"]
+        assert [entry["status"] for entry in journal[-2:]] == [0, 400]
 
 
 @pytest.mark.parametrize(("account", "number"), [(WORK, 50173), (PERSONAL, 70000)])

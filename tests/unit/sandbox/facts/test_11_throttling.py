@@ -10,6 +10,7 @@ import pytest
 from outlook_sandbox.accounts import new_account
 from outlook_sandbox.faults import Slow, Throttled
 from outlook_sandbox.settings import Settings
+from tests.serving import until
 from tests.unit.sandbox.graph_client import APP, EVERYTHING, Graph, sandbox_graph
 
 OTHER_APP = "another-app"
@@ -42,8 +43,12 @@ def advance(graph: Graph, seconds: float) -> None:
 
 async def at_once(graph: Graph, *tokens: str) -> list[httpx2.Response]:
     """Requests whose answers are all under way at the same time."""
-    graph.sandbox.faults.add(Slow(path="/me/calendars", seconds=0.05))
-    return list(await asyncio.gather(*(graph.ask("GET", "/me/calendars", token=bearer) for bearer in tokens)))
+    slow = graph.sandbox.faults.add(Slow(path="/me/calendars", seconds=60))
+    asked = [asyncio.create_task(graph.ask("GET", "/me/calendars", token=bearer)) for bearer in tokens]
+    await until(lambda: slow.struck + sum(task.done() for task in asked) == len(asked))
+    advance(graph, 60)
+    graph.sandbox.faults.remove(slow.id)
+    return await asyncio.gather(*asked)
 
 
 async def test_four_requests_at_once_are_answered(graph: Graph) -> None:
