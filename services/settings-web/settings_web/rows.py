@@ -14,16 +14,16 @@ SILENCE = timedelta(hours=1)
 """A calendar has a round every quarter of an hour; after this long without one something holds it up."""
 ASKED = timedelta(seconds=30)
 """How long an asked-for round is shown as under way when none has ended yet."""
-SKEW = timedelta(seconds=5)
-"""By which the clocks of two services may differ."""
-
-CLOCKS_DIFFER = timedelta(seconds=10)
-"""By how much the clocks of services may; people can't lose and mend a connection within that time."""
+DEAD = ("needs-reconnect", "needs-admin-consent")
+"""Also what rounds say that found no token."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One calendar of the page and of the API; `reason` explains a state that is not well."""
+    """One calendar of the page and of the API; `reason` explains a state that is not well.
+
+    `behind`: its account was connected again, and what was missed meanwhile is not made up for yet.
+    """
 
     id: str
     name: str
@@ -35,6 +35,7 @@ class Row:
     reason: str | None
     last_sync_at: datetime | None
     appointments: int
+    behind: bool
 
     @property
     def busy(self) -> bool:
@@ -60,7 +61,8 @@ async def rows(database: Database, calendars: Sequence[Document], connections: S
 def row(
     calendar: Document, connection: Connection | None, sync: SyncState | None, subscription: Subscription | None, now: datetime
 ) -> Row:
-    state, text, reason = _state(calendar, connection, sync, subscription, now)
+    missing = _missing(calendar, connection, sync, subscription) if connection and connection.state == "active" else None
+    state, text, reason = _state(connection, sync, missing, calendar.get("sync_asked_at"), now)
     return Row(
         id=calendar["_id"],
         name=calendar["name"],
@@ -72,11 +74,12 @@ def row(
         reason=reason,
         last_sync_at=sync.last_round_at if sync else None,
         appointments=sync.appointments if sync else 0,
+        behind=missing is not None,
     )
 
 
 def _state(
-    calendar: Document, connection: Connection | None, sync: SyncState | None, subscription: Subscription | None, now: datetime
+    connection: Connection | None, sync: SyncState | None, missing: str | None, asked_at: datetime | None, now: datetime
 ) -> tuple[State, str, str | None]:
     if connection is None or connection.state in ("removing", "removed"):
         return "removing", "Removing", "The account is being removed."
@@ -84,22 +87,20 @@ def _state(
         return "needs-reconnect", "Needs reconnect", "Microsoft asks the account’s owner to sign in again."
     if connection.state == "needs-admin-consent":
         return "needs-admin-consent", "Needs approval", "An administrator of your Microsoft 365 has to approve Attendara."
-    if reason := _behind(calendar, connection, sync, subscription):
-        return "catching-up", "Catching up…", reason
-    return _sync_state(sync, calendar.get("sync_asked_at"), now)
+    if missing and (sync is None or sync.last_error in (None, *DEAD)):
+        return "catching-up", "Catching up…", f"The account is connected again. {missing}"
+    return _sync_state(sync, asked_at, now)
 
 
-def _behind(
-    calendar: Document, connection: Connection, sync: SyncState | None, subscription: Subscription | None
-) -> str | None:
-    """What a calendar of a reconnected account still lacks: a round since then, or Graph's word that it will notify us."""
-    since = connection.since - CLOCKS_DIFFER
-    if calendar["created_at"] >= since or (sync and sync.last_error):
+def _missing(calendar: Document, connection: Connection, sync: SyncState | None, subscription: Subscription | None) -> str | None:
+    """What a calendar lacks since its account was connected again: a round, or Graph's word that it tells us of changes."""
+    since = connection.since - SKEW
+    if calendar["created_at"] >= since:
         return None
     if sync is None or sync.last_round_at is None or sync.last_round_at < since:
-        return "The account is connected again. What changed meanwhile is being fetched."
+        return "What changed meanwhile is being fetched."
     if subscription is None or subscription.checked_at is None or subscription.checked_at < since:
-        return "The account is connected again. Outlook is being asked to tell of changes again."
+        return "Outlook is being asked to tell of changes again."
     return None
 
 
