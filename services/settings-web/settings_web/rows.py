@@ -14,6 +14,8 @@ SILENCE = timedelta(hours=1)
 """A calendar has a round every quarter of an hour; after this long without one something holds it up."""
 ASKED = timedelta(seconds=30)
 """How long an asked-for round is shown as under way when none has ended yet."""
+SKEW = timedelta(seconds=10)
+"""By which the clocks of two services may differ; nobody can lose and mend a connection within that time."""
 DEAD = ("needs-reconnect", "needs-admin-consent")
 """Also what rounds say that found no token."""
 
