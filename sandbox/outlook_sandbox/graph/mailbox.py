@@ -53,6 +53,7 @@ class Mailbox:
         self.categories: dict[str, Category] = {}
         self.settings: dict[str, Any] = {}
         self.key = 0
+        self.closed = False
         self._by_ordinary_id: dict[str, str] = {}
         self._in_calendar: dict[str, dict[str, Event]] = {}
         self._logs: dict[str, ChangeLog] = {}
@@ -211,6 +212,13 @@ class Mailbox:
         for name, color in FIRST_CATEGORIES.items():
             self.put_category(Category(str(uuid.uuid4()), self.account.id, name, color))
 
+    def close(self) -> None:
+        """Its account is gone or begins anew: what is still done here, by requests that were on their way, is kept nowhere and
+        told to nobody."""
+        self.closed = True
+        self._database = Database()
+        self._tell = lambda _: None
+
     # From the database, at start
 
     def open(self, first: Callable[["Mailbox"], list[Event]]) -> None:
@@ -307,14 +315,16 @@ class Mailboxes:
         return mailbox
 
     def remove(self, account: Account) -> None:
-        """All of the account's, without a word; what still waits to happen to its events finds none."""
+        """All of the account's, without a word."""
         mailbox = self._mailboxes.pop(account.id, None)
         if mailbox is not None:
-            mailbox.events.clear()
+            mailbox.close()
         for kind in KINDS:
             self._database.clear(f"{kind} {account.id}")
 
     def clear(self) -> None:
+        for mailbox in self._mailboxes.values():
+            mailbox.close()
         self._mailboxes.clear()
         for kind in KINDS:
             self._database.clear(kind)

@@ -8,7 +8,7 @@ import msgspec
 
 from outlook_sandbox.faults import SubscriptionRefused, SubscriptionsUnlisted
 from outlook_sandbox.graph import resource_data
-from outlook_sandbox.graph.errors import GraphError, body_refused
+from outlook_sandbox.graph.errors import GraphError, body_refused, unauthenticated
 from outlook_sandbox.graph.handshake import shake_hands
 from outlook_sandbox.graph.operations import ANY_SCOPE, READ_CALENDARS, Answer, Call, operations
 from outlook_sandbox.graph.paging import page
@@ -53,6 +53,8 @@ async def create_subscription(call: Call) -> Answer:
     sandbox.subscriptions.refuse(wanted)
     addresses = filter(None, (wanted.notification_url, wanted.lifecycle_url))
     await asyncio.gather(*(_shake_hands(call, address) for address in addresses))
+    if call.mailbox.closed:
+        raise unauthenticated("The identity of the calling application or user could not be established.")
     _ask_exchange(call, wanted)
     sandbox.subscriptions.refuse(wanted)
     sandbox.subscriptions.add(wanted)
