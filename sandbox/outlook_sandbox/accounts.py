@@ -37,11 +37,23 @@ class Account(msgspec.Struct, frozen=True):
         return self.username.casefold().rpartition("@")[2]
 
 
-def new_account(kind: Kind, username: str, name: str, tid: str | None = None, events: int = 0, *, admin: bool = False) -> Account:
+def new_account(
+    kind: Kind,
+    username: str,
+    name: str,
+    tid: str | None = None,
+    *,
+    admin: bool = False,
+    events: int = 0,
+    since: datetime | None = None,
+) -> Account:
+    """An account with an id of its own; without `tid`, a work account gets a tenant of its own too."""
     if kind == "personal":
         tail = uuid.uuid4().hex[:16]
-        return Account(f"00000000-0000-0000-{tail[:4]}-{tail[4:]}", PERSONAL_TENANT, username, name, kind, events)
-    return Account(str(uuid.uuid4()), tid or str(uuid.uuid4()), username, name, kind, events, admin=admin)
+        identifier, tid = f"00000000-0000-0000-{tail[:4]}-{tail[4:]}", PERSONAL_TENANT
+    else:
+        identifier, tid = str(uuid.uuid4()), tid or str(uuid.uuid4())
+    return Account(identifier, tid, username, name, kind, events, since or datetime.now(UTC), admin)
 
 
 class Accounts:

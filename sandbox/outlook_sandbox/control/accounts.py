@@ -37,7 +37,8 @@ async def create_account(sandbox: TheSandbox, wanted: NewAccount) -> AccountOpen
     """A new account with Outlook's first calendars and categories."""
     if sandbox.accounts.named(wanted.username) is not None:
         raise HTTPException(409, f"There is an account named {wanted.username} already.")
-    made = new_account(wanted.kind, wanted.username, wanted.name, wanted.tid, wanted.events, admin=wanted.admin)
+    who, now = (wanted.kind, wanted.username, wanted.name, wanted.tid), sandbox.clock.now()
+    made = new_account(*who, admin=wanted.admin, events=wanted.events, since=now)
     return _opened(sandbox.mailboxes.of(sandbox.accounts.add(made)), made)
 
 

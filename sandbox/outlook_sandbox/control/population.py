@@ -20,10 +20,10 @@ async def populate(sandbox: TheSandbox, wanted: Population) -> Populated:
     taken = next((name for name in names if sandbox.accounts.named(name)), None)
     if taken:
         raise HTTPException(409, f"There is an account named {taken} already.")
-    tid, scopes = str(uuid.uuid4()), frozenset(wanted.scopes)
+    tid, scopes, now = str(uuid.uuid4()), frozenset(wanted.scopes), sandbox.clock.now()
     people = []
     for number, name in enumerate(names, start=1):
-        account = sandbox.accounts.add(new_account("work", name, f"Person {number}", tid, wanted.events))
+        account = sandbox.accounts.add(new_account("work", name, f"Person {number}", tid, events=wanted.events, since=now))
         token = sandbox.tokens.issue(account.id, wanted.app, scopes).access_token if wanted.app else None
         people.append(Inhabitant(id=account.id, username=name, access_token=token))
     return Populated(tid=tid, accounts=people)

@@ -182,12 +182,15 @@ class Tokens:
         self._database.put(REFRESH, text, token)
 
     def _sweep(self, now: datetime) -> None:
-        """Forget access tokens that have expired."""
-        if now < self._swept_at + SWEEP_EVERY:
+        """Forget access tokens that have expired, and refresh tokens that ended so long ago that nobody asks how."""
+        if abs(now - self._swept_at) < SWEEP_EVERY:
             return
         self._swept_at = now
         for text in [text for text, token in self._access.items() if token.expires_at <= now]:
             self._drop_access(text)
+        for text in [text for text, token in self._refresh.items() if token.used_at + 2 * REFRESH_LIFETIME <= now]:
+            del self._refresh[text]
+            self._database.delete(REFRESH, text)
 
     def _drop_access_of(self, account: str) -> None:
         for text in [text for text, token in self._access.items() if token.account == account]:

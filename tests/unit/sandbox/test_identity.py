@@ -318,6 +318,21 @@ async def test_a_refresh_token_ends_after_ninety_idle_days(door: Microsoft, sand
     sandbox.clock.advance(timedelta(days=91))
     body = (await door.ask_token(grant_type="refresh_token", refresh_token=token)).json()
     assert (body["error_codes"], body["suberror"]) == ([700082], "bad_token")
+    sandbox.clock.advance(timedelta(days=90))
+    await door.sign_in(PERSONAL)
+    body = (await door.ask_token(grant_type="refresh_token", refresh_token=token)).json()
+    assert body["error_codes"] == [70000], "which token it was is long forgotten"
+
+
+async def test_what_a_used_code_was_is_known_for_a_day(door: Microsoft, sandbox: Sandbox) -> None:
+    code = await door.code(WORK)
+    await door.ask_token(code=code)
+    sandbox.clock.advance(timedelta(hours=23))
+    await door.code(WORK)
+    assert (await door.ask_token(code=code)).json()["error_codes"] == [54005]
+    sandbox.clock.advance(timedelta(hours=2))
+    await door.code(WORK)
+    assert (await door.ask_token(code=code)).json()["error_codes"] == [70000]
 
 
 @pytest.mark.parametrize(("account", "code"), [(WORK, 50173), (PERSONAL, 70000)])

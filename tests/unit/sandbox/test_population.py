@@ -1,6 +1,7 @@
 """Thousands of mailboxes by one call."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -27,6 +28,18 @@ async def test_two_thousand_mailboxes_of_two_hundred_events_come_by_one_call(gra
     inhabitants = [account for account in graph.sandbox.accounts.all() if account.tid == made["tid"]]
     assert len(inhabitants) == 2000
     assert [len(graph.sandbox.mailboxes.of(account).events) for account in inhabitants[::100]] == [200] * 20
+
+
+async def test_made_up_events_lie_around_the_sandboxs_own_today(graph: Graph) -> None:
+    graph.sandbox.clock.advance(timedelta(days=700))
+    await graph.client.post("/sandbox/v1/population", json={"mailboxes": 1, "events": 1, "domain": "later.example"})
+    await graph.client.post("/sandbox/v1/accounts", json={"username": "lou@later.example", "name": "Lou", "events": 1})
+    now = graph.sandbox.clock.now()
+    for name in ("person1@later.example", "lou@later.example"):
+        account = graph.sandbox.accounts.named(name)
+        assert account
+        [event] = graph.sandbox.mailboxes.of(account).events.values()
+        assert now - timedelta(days=60) < event.span.start.wall.replace(tzinfo=UTC) < now
 
 
 async def test_a_name_that_is_taken_makes_none_of_them(graph: Graph) -> None:
