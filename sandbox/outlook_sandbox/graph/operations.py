@@ -23,7 +23,8 @@ WRITE_SETTINGS = frozenset(("MailboxSettings.ReadWrite",))
 READ_USER = frozenset(("User.Read", "User.ReadWrite"))
 ANY_SCOPE: frozenset[str] = frozenset()
 DEEPEST = 100
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+# Texts, so that what stands in them is passed over (the last one may have no end), and brackets. Never looks at a byte twice.
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -83,8 +84,8 @@ def _depth(body: bytes) -> int:
     if body.count(b"{") + body.count(b"[") <= DEEPEST:
         return 0
     deepest = depth = 0
-    for opened, closed in _BRACKETS.findall(body):
-        depth += bool(opened) - bool(closed)
+    for found in _BRACKETS.finditer(body):
+        depth += (found[1] is not None) - (found[2] is not None)
         deepest = max(deepest, depth)
     return deepest
 

@@ -8,7 +8,8 @@ from outlook_sandbox.graph.errors import GraphError
 from outlook_sandbox.zones import UnknownZone, zone
 
 MOST_PER_PAGE = 1000
-_WISH = re.compile(r'\s*([^=,;\s"]+)\s*(?:=\s*(?:"([^"]*)"|([^,;\s]*)))?\s*(?:[,;]|$)')
+# A whole word, perhaps with a value. Never tried from the middle of a word, so that a long header takes no longer than it is.
+_WISH = re.compile(r'(?<![^=,;\s"])([^=,;\s"]++)\s*+(?:=\s*+(?:"([^"]*)"|([^,;\s]*)))?\s*+(?:[,;]|$)')
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_preferences(header: str) -> Preferences:
     if text:
         applied.append('outlook.body-content-type="text"')
     size = wishes.get("odata.maxpagesize", "")
-    page_size = min(int(size), MOST_PER_PAGE) if size.isascii() and size.isdigit() and int(size) > 0 else None
+    page_size = min(int(size), MOST_PER_PAGE) if re.fullmatch("[1-9][0-9]{0,9}", size) else None
     if page_size is not None:
         applied.append(f"odata.maxpagesize={page_size}")
     return Preferences(zone_name, immutable, text, page_size, tuple(applied))

@@ -225,6 +225,12 @@ async def test_a_header_that_comes_twice_counts_as_one_list(graph: Graph) -> Non
     assert answer.headers["preference-applied"] == 'outlook.timezone="Europe/Berlin"'
 
 
+@pytest.mark.parametrize("header", ["a" * 60_000 + '"', " " * 60_000 + '"', f"odata.maxpagesize={'9' * 5000}"])
+async def test_a_preference_that_means_nothing_is_passed_over_however_long(graph: Graph, header: str) -> None:
+    answer = await graph.ask("GET", "/me", headers={"Prefer": header})
+    assert (answer.status_code, answer.headers.get("preference-applied")) == (200, None)
+
+
 async def test_a_body_of_more_than_four_megabytes_is_refused(graph: Graph) -> None:
     path = f"/me/calendars/{graph.calendar}/events"
     most = 4 * 1024 * 1024
@@ -261,6 +267,7 @@ async def test_a_large_upload_is_read_to_its_end_and_the_connection_stays_good(g
         b"[" * 100_000,
         b'{"location": {"address": ' + b'{"a":' * 99 + b"1" + b"}" * 101,
         b'{"location": {"address": ' + b'{"a":' * 5000 + b"1" + b"}" * 5002,
+        b"[" * 101 + b'"' + b'\\"' * 200_000,
     ],
     ids=lambda body: body[:30].decode(errors="replace") + ("" if len(body) < 30 else f"… {len(body)}"),
 )

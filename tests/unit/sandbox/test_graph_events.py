@@ -88,6 +88,22 @@ async def test_an_event_is_shown_with_graphs_fields(graph: Graph) -> None:
     assert text["body"] == {"contentType": "text", "content": "Bring a towel"}
 
 
+@pytest.mark.parametrize(
+    ("markup", "preview"),
+    [
+        ("<html><head><style>p {}</style><body>Bring a towel</body></html>", "Bring a towel"),
+        ("<HEAD><title>Not this</title></HEAD ><p>Bring<br>a towel</p>", "Bring\r\na towel"),
+        ("Bring<style>p {", "Bring"),
+        ("1 < 2 <b>and</b> 3 > 2", "1 < 2 and 3 > 2"),
+        ("<style>" * 100_000, ""),
+        ("<" * 300_000, "<" * 255),
+    ],
+    ids=lambda text: text[:30],
+)
+async def test_a_preview_is_what_a_reader_would_see_of_any_markup(graph: Graph, markup: str, preview: str) -> None:
+    assert (await graph.create(body={"contentType": "html", "content": markup}))["bodyPreview"] == preview
+
+
 async def test_times_are_given_in_the_zone_that_is_preferred_by_either_name(graph: Graph) -> None:
     made = await graph.create(start="2026-06-24T09:00:00", end="2026-06-24T10:00:00", zone="W. Europe Standard Time")
     assert made["start"]["dateTime"].startswith("2026-06-24T07:00")
