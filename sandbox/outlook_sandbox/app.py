@@ -74,7 +74,7 @@ def make_sandbox(settings: Settings, database: Database) -> Sandbox:
 def create_app(sandbox: Sandbox) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await sandbox.feed.start()
+        sandbox.feed.start()
         sandbox.delivery.start()
         sandbox.lifecycle.start()
         yield

@@ -3,7 +3,7 @@ not consent to apps themselves; this week and the next."""
 
 import itertools
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,14 +63,11 @@ class Diary:
     calendar: Calendar
     monday: date
     now: datetime
-    made: list[Event] = field(default_factory=list)
 
     def add(self, day: int, at: str, minutes: int, subject: str, **more: Any) -> Event:
         start = datetime.combine(self.monday + timedelta(days=day), time.fromisoformat(at))
         sent = {"subject": subject, "start": _sent(start), "end": _sent(start + timedelta(minutes=minutes))}
-        event = create_event(self.mailbox, self.calendar, read_event(sent | more), self.now)
-        self.made.append(event)
-        return event
+        return create_event(self.mailbox, self.calendar, read_event(sent | more), self.now)
 
     def add_days(self, day: int, days: int, subject: str, **more: Any) -> Event:
         return self.add(day, "00:00", days * 1440, subject, isAllDay=True, **more)
@@ -149,7 +146,7 @@ def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:
     for day in (0, 1, 3, 7, 8, 10):
         second.treatments(day, ("13:30", "14:45"), "Jonas")
     second.add(2, "17:30", 60, "Pilates in a small group", categories=["Green category"], recurrence=_weekly(monday, 2))
-    shared = mailbox.add_shared_calendar("Holidays – Berg team", ("Sabine Berg", "sabine.berg@bergpraxis.example"))
+    shared = mailbox.add_calendar("Holidays – Berg team", owner=("Sabine Berg", "sabine.berg@bergpraxis.example"))
     Diary(mailbox, shared, monday, now).add_days(8, 2, "Sabine away", showAs="oof")
 
 

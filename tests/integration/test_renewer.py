@@ -368,7 +368,7 @@ async def test_another_organizations_subscription_of_the_same_calendar_stays(wor
 
 async def test_a_calendar_that_can_have_no_push_says_so_once_and_is_tried_again_daily(world: World) -> None:
     mailbox = world.sandbox.mailboxes.of(world.account)
-    shared = mailbox.add_shared_calendar("Shared", ("Sabine", "sabine@practice.example"), can_edit=True)
+    shared = mailbox.add_calendar("Shared", owner=("Sabine", "sabine@practice.example"), can_edit=True)
     calendar = await world.add(shared.id)
     held = await world.held(calendar, state="no-push", **{"work.lease": {"$exists": False}})
     assert "Forbidden" in held["last_error"]

@@ -21,8 +21,7 @@ async def create_calendar(mailbox: TheMailbox, wanted: NewCalendar) -> CalendarS
     if any(calendar.name.casefold() == wanted.name.casefold() for calendar in mailbox.calendars.values()):
         raise HTTPException(409, f"There is a calendar named {wanted.name} already.")
     owner = (wanted.owner.name, wanted.owner.address) if wanted.owner else None
-    can_edit = wanted.owner is None if wanted.can_edit is None else wanted.can_edit
-    made = mailbox.add_calendar(wanted.name, color=wanted.color, owner=owner, can_edit=can_edit)
+    made = mailbox.add_calendar(wanted.name, color=wanted.color, owner=owner, can_edit=wanted.can_edit)
     return calendar_shown(mailbox, made)
 
 

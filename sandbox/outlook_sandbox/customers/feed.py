@@ -42,7 +42,7 @@ class Feed:
         self._topics: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begin to read, in the background; returns at once."""
         if self._settings.kafka_bootstrap_servers:
             # aiokafka reports each failed attempt to connect; the page says it once.

@@ -5,18 +5,10 @@ from typing import Any
 from outlook_sandbox.graph.errors import GraphError, access_denied, body_refused, not_found
 from outlook_sandbox.graph.filter import chosen
 from outlook_sandbox.graph.model import Calendar
-from outlook_sandbox.graph.operations import (
-    READ_BASIC,
-    WRITE_CALENDARS,
-    Answer,
-    Call,
-    operations,
-)
+from outlook_sandbox.graph.operations import METADATA, READ_BASIC, WRITE_CALENDARS, Answer, Call, operations
 from outlook_sandbox.graph.paging import PAGING, SELECT, page, select
 from outlook_sandbox.graph.properties import CALENDAR
 from outlook_sandbox.graph.render import HEX_COLORS, calendar_json
-
-ENTITY = "https://graph.microsoft.com/v1.0/$metadata#"
 
 
 @operations.on("GET", "/me/calendars", scopes=READ_BASIC, query=PAGING)
@@ -89,4 +81,4 @@ def _name_and_color(call: Call) -> tuple[str | None, str | None]:
 
 
 def _entity(call: Call, calendar: Calendar) -> dict[str, Any]:
-    return {"@odata.context": f"{ENTITY}me/calendars/$entity"} | calendar_json(call.mailbox, calendar)
+    return {"@odata.context": f"{METADATA}me/calendars/$entity"} | calendar_json(call.mailbox, calendar)

@@ -4,9 +4,9 @@ import uuid
 from typing import Any
 
 from outlook_sandbox.faults import CategoryAnswersOld
-from outlook_sandbox.graph.errors import GraphError, body_refused, not_found
+from outlook_sandbox.graph.errors import GraphError, body_refused, no_such_property, not_found
 from outlook_sandbox.graph.model import Category
-from outlook_sandbox.graph.operations import READ_SETTINGS, WRITE_SETTINGS, Answer, Call, operations
+from outlook_sandbox.graph.operations import METADATA, READ_SETTINGS, WRITE_SETTINGS, Answer, Call, operations
 from outlook_sandbox.graph.paging import PAGING, page, select
 from outlook_sandbox.graph.render import category_json
 
@@ -69,10 +69,7 @@ def _read(call: Call, known: set[str]) -> dict[str, Any]:
     sent = call.json()
     unknown = sorted(sent.keys() - known - {"@odata.type"})
     if unknown:
-        raise body_refused(
-            f"The property '{unknown[0]}' does not exist on type 'microsoft.graph.outlookCategory'. Make sure to only use "
-            "property names that are defined by the type or mark the type as open type."
-        )
+        raise no_such_property(unknown[0], "outlookCategory")
     return sent
 
 
@@ -87,5 +84,4 @@ def _context(call: Call) -> str:
 
 
 def _entity(call: Call, category: Category) -> dict[str, Any]:
-    context = f"https://graph.microsoft.com/v1.0/$metadata#{_context(call)}/$entity"
-    return {"@odata.context": context} | category_json(category)
+    return {"@odata.context": f"{METADATA}{_context(call)}/$entity"} | category_json(category)

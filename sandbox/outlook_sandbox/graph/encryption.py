@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding as asymmetric
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from outlook_sandbox.graph.errors import GraphError
+from outlook_sandbox.graph.errors import invalid_request
 from outlook_sandbox.identity.keys import SigningKey
 
 PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"
@@ -29,9 +29,9 @@ def read_certificate(text: str) -> tuple[x509.Certificate, rsa.RSAPublicKey]:
         certificate = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
         key = certificate.public_key()
     except ValueError:
-        raise GraphError(400, "InvalidRequest", "The property 'encryptionCertificate' is not an X.509 certificate.") from None
+        raise invalid_request("The property 'encryptionCertificate' is not an X.509 certificate.") from None
     if not isinstance(key, rsa.RSAPublicKey) or not 2048 <= key.key_size <= 4096:
-        raise GraphError(400, "InvalidRequest", "The key of 'encryptionCertificate' must be RSA of 2048 to 4096 bits.")
+        raise invalid_request("The key of 'encryptionCertificate' must be RSA of 2048 to 4096 bits.")
     return certificate, key
 
 

@@ -55,8 +55,25 @@ def body_refused(message: str) -> GraphError:
     return GraphError(400, "RequestBodyRead", message)
 
 
+def no_such_property(name: str, kind: str) -> GraphError:
+    """Of a body; `kind` is the type's name without its namespace."""
+    return body_refused(
+        f"The property '{name}' does not exist on type 'microsoft.graph.{kind}'. Make sure to only use property names that "
+        "are defined by the type or mark the type as open type."
+    )
+
+
 def invalid_parameter(message: str) -> GraphError:
     return GraphError(400, "ErrorInvalidParameter", message)
+
+
+def invalid_property(message: str) -> GraphError:
+    return GraphError(400, "ErrorPropertyValidationFailure", message)
+
+
+def invalid_request(message: str) -> GraphError:
+    """Graph's own refusal of a subscription, before Exchange is asked."""
+    return GraphError(400, "InvalidRequest", message)
 
 
 def not_found() -> GraphError:

@@ -7,21 +7,20 @@ from typing import Any
 
 from outlook_sandbox.faults import DeletedAnswers
 from outlook_sandbox.graph import ids
-from outlook_sandbox.graph.calendars import ENTITY, calendar_of, editable
+from outlook_sandbox.graph.calendars import calendar_of, editable
 from outlook_sandbox.graph.errors import GraphError, not_found, stale_change_key
 from outlook_sandbox.graph.expand import EXCEPTIONS, EXTENDED_PROPERTIES, extended_json, read_expand
 from outlook_sandbox.graph.fields import read_event
 from outlook_sandbox.graph.filter import chosen
 from outlook_sandbox.graph.model import Item
 from outlook_sandbox.graph.occurrences import exceptions, in_window, occurrence, whole
-from outlook_sandbox.graph.operations import READ_BASIC, READ_CALENDARS, WRITE_CALENDARS, Answer, Call, operations
+from outlook_sandbox.graph.operations import METADATA, READ_BASIC, READ_CALENDARS, WRITE_CALENDARS, Answer, Call, operations
 from outlook_sandbox.graph.paging import PAGING, SELECT, page, select
 from outlook_sandbox.graph.properties import EVENT
 from outlook_sandbox.graph.render import cancelled_occurrences, event_json
-from outlook_sandbox.graph.windows import read_window
+from outlook_sandbox.graph.windows import WINDOW, read_window
 from outlook_sandbox.graph.writing import change_event, change_occurrence, create_event
 
-WINDOW = frozenset(("startDateTime", "endDateTime", "startdatetime", "enddatetime"))
 LISTED = PAGING | {"$expand"}
 UNSHOWN = frozenset((EXTENDED_PROPERTIES, EXCEPTIONS, "cancelledOccurrences", "instances", "extensions", "calendar"))
 ONE = ("/me/events/*", "/me/calendar/events/*", "/me/calendars/*/events/*")
@@ -152,5 +151,5 @@ def _page(call: Call, items: Sequence[Item]) -> Answer:
 
 
 def _entity(call: Call, item: Item) -> dict[str, Any]:
-    context = {"@odata.context": f"{ENTITY}users('{call.mailbox.account.id}')/events/$entity"}
+    context = {"@odata.context": f"{METADATA}users('{call.mailbox.account.id}')/events/$entity"}
     return context | event_json(call.mailbox, item, call.preferences)

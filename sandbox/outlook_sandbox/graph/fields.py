@@ -10,13 +10,13 @@ import msgspec
 from msgspec import UNSET, UnsetType, field
 
 from outlook_sandbox.graph import texts
-from outlook_sandbox.graph.errors import GraphError, body_refused
+from outlook_sandbox.graph.errors import GraphError, body_refused, invalid_property, no_such_property
 from outlook_sandbox.graph.extended import ExtendedProperty
 from outlook_sandbox.graph.model import Moment, Span
-from outlook_sandbox.graph.prefer import zone_not_supported
+from outlook_sandbox.graph.prefer import check_zone
 from outlook_sandbox.graph.windows import EXCHANGE_YEARS
 from outlook_sandbox.recurrence import Recurrence
-from outlook_sandbox.zones import UnknownZone, zone
+from outlook_sandbox.zones import zone
 
 NO_TIME = "0001-01-01T00:00:00Z"
 READ_ONLY = frozenset(
@@ -114,7 +114,7 @@ def read_event(sent: dict[str, Any]) -> EventBody:
     try:
         return msgspec.convert({name: sent[name] for name in sent if name not in IGNORED}, EventBody)
     except msgspec.ValidationError as reason:
-        raise body_refused(_in_graphs_words(str(reason))) from reason
+        raise _in_graphs_words(str(reason)) from reason
 
 
 def content(body: EventBody) -> dict[str, Any]:
@@ -204,12 +204,10 @@ def read_span(start: DateTimeTimeZone, end: DateTimeTimeZone, all_day: bool) -> 
     span = Span(_moment(start, "Start"), _moment(end, "End"), all_day)
     first, last = span.seconds
     if first > last:
-        raise GraphError(400, "ErrorPropertyValidationFailure", "The event's end must not be before its start.")
+        raise invalid_property("The event's end must not be before its start.")
     midnights = span.start.wall.time() == span.end.wall.time() == datetime.min.time()
     if all_day and not (midnights and span.start.zone == span.end.zone and first < last):
-        raise GraphError(
-            400,
-            "ErrorPropertyValidationFailure",
+        raise invalid_property(
             "The Event.Start property for an all-day event needs to be set to midnight, as does Event.End, a day or "
             "more later in the same time zone.",
         )
@@ -218,18 +216,13 @@ def read_span(start: DateTimeTimeZone, end: DateTimeTimeZone, all_day: bool) -> 
 
 def _moment(sent: DateTimeTimeZone, name: str) -> Moment:
     zone_name = sent.time_zone or "UTC"
-    try:
-        zone(zone_name)
-    except UnknownZone as reason:
-        raise zone_not_supported(zone_name) from reason
+    check_zone(zone_name)
     try:
         wall = datetime.fromisoformat(sent.date_time)
     except ValueError as reason:
-        raise GraphError(
-            400, "ErrorPropertyValidationFailure", f"The value '{sent.date_time}' of {name}.DateTime is invalid."
-        ) from reason
+        raise invalid_property(f"The value '{sent.date_time}' of {name}.DateTime is invalid.") from reason
     if wall.year not in EXCHANGE_YEARS:
-        raise GraphError(400, "ErrorPropertyValidationFailure", f"The value '{sent.date_time}' of {name}.DateTime is out of range.")
+        raise invalid_property(f"The value '{sent.date_time}' of {name}.DateTime is out of range.")
     if wall.tzinfo is not None:
         wall = wall.astimezone(zone(zone_name)).replace(tzinfo=None)
     return Moment(wall.replace(microsecond=0), zone_name)
@@ -258,11 +251,7 @@ def _attendee(attendee: Attendee) -> dict[str, Any]:
     }
 
 
-def _in_graphs_words(reason: str) -> str:
+def _in_graphs_words(reason: str) -> GraphError:
     if "unknown field" in reason:
-        name = reason.split("`")[1]
-        return (
-            f"The property '{name}' does not exist on type 'microsoft.graph.event'. Make sure to only use property names "
-            "that are defined by the type or mark the type as open type."
-        )
-    return f"Cannot read the request body: {reason}"
+        return no_such_property(reason.split("`")[1], "event")
+    return body_refused(f"Cannot read the request body: {reason}")

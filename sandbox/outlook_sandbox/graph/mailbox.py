@@ -115,10 +115,11 @@ class Mailbox:
         *,
         color: str = "auto",
         owner: tuple[str, str] | None = None,
-        can_edit: bool = True,
+        can_edit: bool | None = None,
         is_default: bool = False,
     ) -> Calendar:
-        """A new calendar in the list; `owner` is the name and address of somebody else whose calendar it is."""
+        """A new calendar in the list; `owner` is the name and address of somebody else who shares it, to be read only unless
+        `can_edit`."""
         owner_name, owner_address = owner or (self.account.name, self.account.username)
         calendar = Calendar(
             id=ids.new_id(ids.ORDINARY),
@@ -127,16 +128,12 @@ class Mailbox:
             owner_name=owner_name,
             owner_address=owner_address,
             color=color,
-            can_edit=can_edit,
+            can_edit=owner is None if can_edit is None else can_edit,
             is_default=is_default,
         )
         self._know_calendar(calendar)
         self.store_calendar(calendar)
         return calendar
-
-    def add_shared_calendar(self, name: str, owner: tuple[str, str], *, can_edit: bool = False, color: str = "auto") -> Calendar:
-        """A calendar that somebody else, by name and address, shares with this account."""
-        return self.add_calendar(name, owner=owner, can_edit=can_edit, color=color)
 
     def store_calendar(self, calendar: Calendar) -> None:
         calendar.key = self.next_key()

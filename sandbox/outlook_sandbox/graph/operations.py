@@ -23,6 +23,8 @@ WRITE_SETTINGS = frozenset(("MailboxSettings.ReadWrite",))
 READ_USER = frozenset(("User.Read", "User.ReadWrite"))
 ANY_SCOPE: frozenset[str] = frozenset()
 DEEPEST = 100
+METADATA = "https://graph.microsoft.com/v1.0/$metadata#"
+"""What every `@odata.context` begins with."""
 # Texts, so that what stands in them is passed over (the last one may have no end), and brackets. Never looks at a byte twice.
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from outlook_sandbox.graph.errors import GraphError, bad_request
-from outlook_sandbox.graph.operations import Answer, Call
+from outlook_sandbox.graph.operations import METADATA, Answer, Call
 from outlook_sandbox.graph.prefer import MOST_PER_PAGE
 
 SELECT = frozenset(("$select",))
@@ -27,7 +27,7 @@ def page(call: Call, listed: Sequence[Listed], write: Callable[[Listed], dict[st
     """One page of a list that is already filtered and in order; `write` has to heed $select."""
     size = number(call, "$top", call.preferences.page_size or USUAL_PAGE, 1, MOST_PER_PAGE)
     skip = number(call, "$skip", 0, 0, 2**31)
-    body: dict[str, Any] = {"@odata.context": f"https://graph.microsoft.com/v1.0/$metadata#{context}"}
+    body: dict[str, Any] = {"@odata.context": f"{METADATA}{context}"}
     counted = call.query.get("$count", "false")
     if counted not in ("true", "false"):
         raise bad_request(f"Invalid value '{counted}' for $count query option found. It must be true or false.")

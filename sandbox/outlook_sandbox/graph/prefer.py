@@ -38,7 +38,7 @@ def read_preferences(header: str) -> Preferences:
     applied: list[str] = []
     zone_name = wishes.get("outlook.timezone", "UTC")
     if "outlook.timezone" in wishes:
-        _check_zone(zone_name)
+        check_zone(zone_name)
         applied.append(f'outlook.timezone="{zone_name}"')
     immutable = wishes.get("idtype", "").casefold() == "immutableid"
     if immutable:
@@ -53,7 +53,8 @@ def read_preferences(header: str) -> Preferences:
     return Preferences(zone_name, immutable, text, page_size, tuple(applied))
 
 
-def _check_zone(name: str) -> None:
+def check_zone(name: str) -> None:
+    """Raise GraphError 400 for a zone that nobody knows."""
     try:
         zone(name)
     except UnknownZone as reason:

@@ -8,7 +8,7 @@ from outlook_sandbox.clock import Clock
 from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.annotations import annotated
 from outlook_sandbox.graph.encryption import encrypt, read_certificate, validation_token
-from outlook_sandbox.graph.errors import GraphError
+from outlook_sandbox.graph.errors import invalid_request
 from outlook_sandbox.graph.mailbox import Change, Mailboxes
 from outlook_sandbox.graph.occurrences import occurrence, whole
 from outlook_sandbox.graph.prefer import Preferences
@@ -67,18 +67,14 @@ def check(subscription: Subscription) -> None:
     wished = selected(subscription.resource)
     if not subscription.include_resource_data:
         if wished:
-            raise _refused("A '$select' in the resource needs 'includeResourceData'.")
+            raise invalid_request("A '$select' in the resource needs 'includeResourceData'.")
         return
     for name, value in (("Certificate", subscription.certificate), ("CertificateId", subscription.certificate_id)):
         if not value:
-            raise _refused(f"The property 'encryption{name}' is required with 'includeResourceData'.")
+            raise invalid_request(f"The property 'encryption{name}' is required with 'includeResourceData'.")
     if not wished:
-        raise _refused("The resource needs a '$select' with 'includeResourceData'.")
+        raise invalid_request("The resource needs a '$select' with 'includeResourceData'.")
     if wished & NEVER_SELECTED:
-        raise _refused("The properties 'body' and 'uniqueBody' can't be selected with 'includeResourceData'.")
+        raise invalid_request("The properties 'body' and 'uniqueBody' can't be selected with 'includeResourceData'.")
     if unknown := sorted(wished - KNOWN):
-        raise _refused(f"Could not find a property named '{unknown[0]}' on type 'microsoft.graph.event'.")
-
-
-def _refused(message: str) -> GraphError:
-    return GraphError(400, "InvalidRequest", message)
+        raise invalid_request(f"Could not find a property named '{unknown[0]}' on type 'microsoft.graph.event'.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
-from outlook_sandbox.graph.errors import GraphError
+from outlook_sandbox.graph.errors import invalid_request
 
 _KEYED = re.compile(r"\('([^']*)'\)")
 _EVENTS = re.compile(r"/?(?:me|users/(?P<user>[^/]+))(?:/calendars/(?P<calendar>[^/]+))?/events/?", re.IGNORECASE)
@@ -29,10 +29,10 @@ def read_resource(text: str) -> Resource:
     path, _, query = text.partition("?")
     found = _EVENTS.fullmatch(_KEYED.sub(r"/\1", path))
     if found is None:
-        raise GraphError(400, "InvalidRequest", f"The resource '{text}' can't be subscribed to.")
+        raise invalid_request(f"The resource '{text}' can't be subscribed to.")
     options = parse_qs(query, keep_blank_values=True)
     unknown = sorted(options.keys() - {"$select"})
     if unknown:
-        raise GraphError(400, "InvalidRequest", f"The query option '{unknown[0]}' is not supported in a subscription's resource.")
+        raise invalid_request(f"The query option '{unknown[0]}' is not supported in a subscription's resource.")
     user, calendar = found["user"], found["calendar"]
     return Resource(user and unquote(user).casefold(), calendar and unquote(calendar), options["$select"][0] if options else None)

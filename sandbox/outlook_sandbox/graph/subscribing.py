@@ -8,9 +8,9 @@ import msgspec
 
 from outlook_sandbox.faults import SubscriptionRefused, SubscriptionsUnlisted
 from outlook_sandbox.graph import resource_data
-from outlook_sandbox.graph.errors import GraphError, body_refused, unauthenticated
+from outlook_sandbox.graph.errors import GraphError, body_refused, invalid_request, unauthenticated
 from outlook_sandbox.graph.handshake import shake_hands
-from outlook_sandbox.graph.operations import ANY_SCOPE, READ_CALENDARS, Answer, Call, operations
+from outlook_sandbox.graph.operations import ANY_SCOPE, METADATA, READ_CALENDARS, Answer, Call, operations
 from outlook_sandbox.graph.paging import page
 from outlook_sandbox.graph.resources import read_resource
 from outlook_sandbox.graph.subscriptions import (
@@ -31,7 +31,7 @@ KNOWN = CHANGEABLE | {
 }  # fmt: skip
 CHANGE_TYPES = frozenset(("created", "updated", "deleted"))
 TLS_VERSIONS = frozenset(("v1_0", "v1_1", "v1_2", "v1_3"))
-ENTITY = "https://graph.microsoft.com/v1.0/$metadata#subscriptions/$entity"
+ENTITY = f"{METADATA}subscriptions/$entity"
 REFUSALS = {
     "NotFound": (404, "REST API is not yet supported for this mailbox."),
     "Forbidden": (403, "Forbidden"),
@@ -94,7 +94,7 @@ async def update_subscription(call: Call) -> Answer:
     if "encryptionCertificateId" in sent:
         changes["certificate_id"] = _optional(sent, "encryptionCertificateId", LONGEST_TEXT)
     if not changes:
-        raise GraphError(400, "InvalidRequest", "The property 'expirationDateTime' is required.")
+        raise invalid_request("The property 'expirationDateTime' is required.")
     changed = msgspec.structs.replace(subscription, **changes)
     resource_data.check(changed)
     if "notificationUrl" in sent:
@@ -145,9 +145,9 @@ def _read(call: Call) -> Subscription:
     resource = _text(sent, "resource")
     tls = _optional(sent, "latestSupportedTlsVersion") or "v1_2"
     if tls not in TLS_VERSIONS:
-        raise GraphError(400, "InvalidRequest", "The property 'latestSupportedTlsVersion' is invalid.")
+        raise invalid_request("The property 'latestSupportedTlsVersion' is invalid.")
     if not isinstance(sent.get("includeResourceData"), bool | None):
-        raise GraphError(400, "InvalidRequest", "The property 'includeResourceData' is invalid.")
+        raise invalid_request("The property 'includeResourceData' is invalid.")
     wanted = Subscription(
         id=new_id(),
         app=call.token.app,
@@ -181,7 +181,7 @@ def _known(sent: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
 def _text(sent: dict[str, Any], name: str) -> str:
     text = sent.get(name)
     if not isinstance(text, str) or not text:
-        raise GraphError(400, "InvalidRequest", f"The property '{name}' is required.")
+        raise invalid_request(f"The property '{name}' is required.")
     return text
 
 
@@ -191,14 +191,14 @@ def _optional(sent: dict[str, Any], name: str, longest: int = LONGEST_CERTIFICAT
     if text in (None, ""):
         return None
     if not isinstance(text, str) or len(text) > longest:
-        raise GraphError(400, "InvalidRequest", f"The property '{name}' has to be a text of {longest} characters at most.")
+        raise invalid_request(f"The property '{name}' has to be a text of {longest} characters at most.")
     return text
 
 
 def _change_type(sent: dict[str, Any]) -> str:
     text = _text(sent, "changeType")
     if not CHANGE_TYPES.issuperset(part.strip() for part in text.split(",")):
-        raise GraphError(400, "InvalidRequest", f"The changeType '{text}' is not supported for this resource.")
+        raise invalid_request(f"The changeType '{text}' is not supported for this resource.")
     return text
 
 
@@ -209,9 +209,9 @@ def _address(sent: dict[str, Any], name: str) -> str:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise GraphError(400, "InvalidRequest", f"The property '{name}' is not a valid URL.") from None
+        raise invalid_request(f"The property '{name}' is not a valid URL.") from None
     if not host or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
-        raise GraphError(400, "InvalidRequest", f"The property '{name}' must be an absolute https URL.")
+        raise invalid_request(f"The property '{name}' must be an absolute https URL.")
     return text
 
 

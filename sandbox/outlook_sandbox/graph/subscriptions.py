@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from outlook_sandbox.database import Database
-from outlook_sandbox.graph.errors import GraphError
+from outlook_sandbox.graph.errors import GraphError, invalid_request
 from outlook_sandbox.graph.mailbox import Change
 from outlook_sandbox.graph.render import timestamp
 from outlook_sandbox.graph.resources import read_resource
@@ -17,6 +17,7 @@ from outlook_sandbox.graph.resources import read_resource
 if TYPE_CHECKING:
     from outlook_sandbox.clock import Clock
 
+KIND = "subscription"
 SHORTEST = timedelta(minutes=45)
 LONGEST = timedelta(minutes=10_070)
 LONGEST_WITH_DATA = timedelta(minutes=1440)
@@ -68,7 +69,7 @@ class Subscriptions:
         self._clock = clock
         self._all: dict[str, Subscription] = {}
         self._by_account: dict[str, dict[str, Subscription]] = {}
-        for document in database.load("subscription").values():
+        for document in database.load(KIND).values():
             self._know(msgspec.convert(document, Subscription))
 
     def all(self) -> list[Subscription]:
@@ -111,16 +112,16 @@ class Subscriptions:
         return subscription
 
     def store(self, subscription: Subscription) -> None:
-        self._database.put("subscription", subscription.id, subscription)
+        self._database.put(KIND, subscription.id, subscription)
 
     def remove(self, subscription: Subscription) -> None:
         del self._all[subscription.id], self._by_account[subscription.account][subscription.id]
-        self._database.delete("subscription", subscription.id)
+        self._database.delete(KIND, subscription.id)
 
     def clear(self) -> None:
         self._all.clear()
         self._by_account.clear()
-        self._database.clear("subscription")
+        self._database.clear(KIND)
 
     def _know(self, subscription: Subscription) -> None:
         self._all[subscription.id] = subscription
@@ -138,10 +139,10 @@ def read_expiry(sent: object, now: datetime) -> datetime:
     except ValueError:
         wished = None
     if wished is None:
-        raise GraphError(400, "InvalidRequest", "The property 'expirationDateTime' must be a date and time in ISO 8601.")
+        raise invalid_request("The property 'expirationDateTime' must be a date and time in ISO 8601.")
     wished = wished if wished.tzinfo else wished.replace(tzinfo=UTC)
     if wished <= now:
-        raise GraphError(400, "InvalidRequest", "Subscription expiration must be in the future.")
+        raise invalid_request("Subscription expiration must be in the future.")
     return max(wished, now + SHORTEST)
 
 

@@ -7,13 +7,11 @@ import msgspec
 from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.errors import GraphError, bad_request, body_refused
 from outlook_sandbox.graph.mailbox import Mailbox
-from outlook_sandbox.graph.operations import READ_SETTINGS, READ_USER, WRITE_SETTINGS, Answer, Call, operations
+from outlook_sandbox.graph.operations import METADATA, READ_SETTINGS, READ_USER, WRITE_SETTINGS, Answer, Call, operations
 from outlook_sandbox.graph.paging import SELECT, select
-from outlook_sandbox.graph.prefer import zone_not_supported
+from outlook_sandbox.graph.prefer import check_zone
 from outlook_sandbox.recurrence import Day
-from outlook_sandbox.zones import UnknownZone, zone
 
-METADATA = "https://graph.microsoft.com/v1.0/$metadata#"
 MOST_IDS = 1000
 Wanted = TypeVar("Wanted")
 IdFormat = Literal["entryId", "ewsId", "immutableEntryId", "restId", "restImmutableEntryId"]
@@ -23,7 +21,7 @@ class _Part(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=T
     pass
 
 
-class Moment(_Part, frozen=True):
+class DateTimeTimeZone(_Part, frozen=True):
     date_time: str = "2026-01-01T00:00:00.0000000"
     time_zone: str = "UTC"
 
@@ -31,8 +29,8 @@ class Moment(_Part, frozen=True):
 class AutomaticReplies(_Part, frozen=True):
     status: Literal["disabled", "alwaysEnabled", "scheduled"] = "disabled"
     external_audience: Literal["none", "contactsOnly", "all"] = "all"
-    scheduled_start_date_time: Moment = Moment()
-    scheduled_end_date_time: Moment = Moment(date_time="2026-01-02T00:00:00.0000000")
+    scheduled_start_date_time: DateTimeTimeZone = DateTimeTimeZone()
+    scheduled_end_date_time: DateTimeTimeZone = DateTimeTimeZone(date_time="2026-01-02T00:00:00.0000000")
     internal_reply_message: str = ""
     external_reply_message: str = ""
 
@@ -107,10 +105,7 @@ def update_settings(call: Call) -> Answer:
     changed = call.mailbox.settings | {name: _changed(call.mailbox.settings.get(name), value) for name, value in sent.items()}
     settings = _read(MailboxSettings, changed)
     for name in (settings.time_zone, settings.working_hours.time_zone.name):
-        try:
-            zone(name)
-        except UnknownZone as reason:
-            raise zone_not_supported(name) from reason
+        check_zone(name)
     call.mailbox.put_settings(changed)
     return Answer(200, {name: value for name, value in _settings_json(settings).items() if name in sent or "@" in name})
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from outlook_sandbox import recurrence as series
 from outlook_sandbox.graph import ids
-from outlook_sandbox.graph.errors import GraphError
+from outlook_sandbox.graph.errors import GraphError, invalid_property
 from outlook_sandbox.graph.extended import merged
 from outlook_sandbox.graph.fields import DateTimeTimeZone, EventBody, blank, content, read_span
 from outlook_sandbox.graph.mailbox import Mailbox
@@ -28,7 +28,7 @@ def create_event(mailbox: Mailbox, calendar: Calendar, body: EventBody, now: dat
     if transaction and (before := mailbox.made_by(transaction)) is not None:
         return before
     if body.start is UNSET or body.end is UNSET:
-        raise GraphError(400, "ErrorPropertyValidationFailure", "The properties 'start' and 'end' are required.")
+        raise invalid_property("The properties 'start' and 'end' are required.")
     all_day = body.is_all_day if body.is_all_day is not UNSET else False
     identifier = ids.new_id(ids.IMMUTABLE)
     event = Event(
@@ -99,7 +99,7 @@ def make_series(event: Event, rule: Recurrence) -> None:
     try:
         series.check(rule)
     except BadRecurrence as reason:
-        raise GraphError(400, "ErrorPropertyValidationFailure", str(reason)) from reason
+        raise invalid_property(str(reason)) from reason
     event.recurrence = rule
     event.span = _in_zone(event.span, zone).on(next(series.all_dates(rule)))
 

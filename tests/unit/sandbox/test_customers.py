@@ -146,7 +146,7 @@ async def test_the_list_comes_again_only_when_it_has_changed(browser: httpx2.Asy
 async def test_without_a_broker_the_page_says_so_and_answers_are_refused(
     browser: httpx2.AsyncClient, sandbox: CustomersSandbox
 ) -> None:
-    await sandbox.feed.start()
+    sandbox.feed.start()
     take(sandbox.feed.appointments, told())
     assert (await browser.get("/customers/appointments")).json()["problem"] == NO_BROKER
     refused = await browser.post("/customers/appointments/apt_1/status", json={"status": "confirmed"})
@@ -216,7 +216,7 @@ async def test_the_feed_waits_for_its_topic_skips_bad_messages_and_outlives_the_
         kafka_fetch_max_wait_ms=50,
     )
     feed = Feed(settings, Database())
-    await feed.start()
+    feed.start()
     await until(lambda: feed.problem and "does not exist yet" in feed.problem)
     await broker.create_topics()
     await until(lambda: feed.problem is None)

@@ -401,7 +401,7 @@ async def test_only_the_last_deleted_events_are_remembered(graph: Graph) -> None
 
 
 async def test_a_shared_calendar_that_is_removed_only_leaves_the_list(graph: Graph) -> None:
-    shared = graph.mailbox.add_shared_calendar("Holidays", ("Sabine", "sabine@practice.example"))
+    shared = graph.mailbox.add_calendar("Holidays", owner=("Sabine", "sabine@practice.example"))
     held = create_event(graph.mailbox, shared, read_event(event(transactionId="t")), graph.sandbox.clock.now())
     async with endpoint() as there:
         expires = (graph.sandbox.clock.now() + timedelta(days=1)).isoformat()

@@ -116,7 +116,7 @@ async def test_views_and_instances_are_filtered_too(filled: Graph) -> None:
 
 
 async def test_calendars_are_filtered_and_sorted(graph: Graph) -> None:
-    graph.mailbox.add_shared_calendar("Alpine club", ("Sabine", "sabine@practice.example"))
+    graph.mailbox.add_calendar("Alpine club", owner=("Sabine", "sabine@practice.example"))
     graph.mailbox.add_calendar("Work")
     for query, expected in (
         ("$filter=canEdit eq true", ["Calendar", "Work"]),

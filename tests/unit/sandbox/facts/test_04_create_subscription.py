@@ -154,7 +154,7 @@ async def test_exchange_refuses_with_an_extension_error_and_an_inner_status(
 
 
 async def test_another_persons_calendar_is_forbidden_and_an_unknown_one_not_found(app: Subscriber) -> None:
-    shared = app.graph.mailbox.add_shared_calendar("Theirs", ("Sabine", "sabine@ting.example"))
+    shared = app.graph.mailbox.add_calendar("Theirs", owner=("Sabine", "sabine@ting.example"))
     forbidden = "Operation: Create; Exception: [Status Code: Forbidden; Reason: Forbidden]"
     for resource in (f"/me/calendars/{shared.id}/events", "/users/somebody/events"):
         assert await app.refused(resource=resource) == (403, "ExtensionError", forbidden)

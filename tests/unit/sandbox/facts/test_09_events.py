@@ -190,7 +190,7 @@ async def test_a_repeated_transaction_id_answers_201_and_makes_no_second_event(g
 
 
 async def test_nothing_can_be_written_where_can_edit_is_false(graph: Graph) -> None:
-    shared = graph.mailbox.add_shared_calendar("Holidays", ("Sabine", "sabine@practice.example"))
+    shared = graph.mailbox.add_calendar("Holidays", owner=("Sabine", "sabine@practice.example"))
     held = await graph.create()
     found = graph.mailbox.find(held["id"])
     assert found is not None
