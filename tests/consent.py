@@ -10,8 +10,13 @@ import httpx2
 _ACCOUNT = re.compile(r'<button class="account"[^>]* value="([^"]+)".*?</button>', re.DOTALL)
 
 
-async def give_consent(authorize_url: str, username: str, answer: Literal["accept", "cancel"] = "accept") -> dict[str, str]:
+Answer = Literal["accept", "cancel", "return"]
+
+
+async def give_consent(authorize_url: str, username: str, answer: Answer = "accept") -> dict[str, str]:
     """Signs in as `username` and accepts on the consent page if it comes, or cancels; returns the redirect's query parameters.
+
+    `return`: goes back from the page which says that only an administrator can approve.
 
     Raises LookupError when the picker doesn't offer that account, AssertionError when a page is not the expected one.
     """
@@ -23,7 +28,7 @@ async def give_consent(authorize_url: str, username: str, answer: Literal["accep
         account = _account(picker.text, username)
         page = await browser.post(authorize_url, data={"account": account})
         if page.status_code == 200:
-            assert "Permissions requested" in page.text, page.text[:500]
+            assert ("admin" if answer == "return" else "Permissions requested") in page.text, page.text[:500]
             page = await browser.post(authorize_url, data={"account": account, "answer": answer})
         return _way_back(page)
 

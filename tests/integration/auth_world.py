@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx2
 import pytest
@@ -40,6 +41,8 @@ from auth.settings import Settings
 from auth.vault import make_vault
 from common.announce import Announcer
 from common.messages import ConnectionChanged
+from outlook_sandbox.client import SandboxControl
+from outlook_sandbox.control.models import AccountOpened
 from tests.consent import give_consent
 from tests.fakes.recorded_messaging import RecordedMessaging
 from tests.servers import Servers
@@ -47,6 +50,7 @@ from tests.serving import until
 
 ANNA, JONAS = "anna.keller@bergpraxis.example", "bergpraxis.lehmann@outlook.example"
 RETURN = "http://localhost:8400/connect/microsoft/return"
+ADMIN_RETURN = "http://localhost:8400/connect/microsoft/admin-return"
 CREDENTIAL = "settings-web:a-credential"
 LIMIT = 20.0
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -92,7 +96,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         "SANDBOX_DATA": str(folder),
         "SANDBOX_HTTP_PORT": str(ports.sandbox_http),
         "SANDBOX_HTTPS_PORT": str(ports.sandbox_https),
-        "SANDBOX_REDIRECT_URIS": RETURN,
+        "SANDBOX_REDIRECT_URIS": f"{RETURN},{ADMIN_RETURN}",
     }
     crew = Crew(folder)
     command = f"{sys.executable} -m outlook_sandbox"
@@ -105,24 +109,32 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @dataclass
 class Wire(httpx2.BaseTransport):
-    """The way to Microsoft's token endpoint: counts refreshes, answers in its place, mangles its answers, is held up."""
+    """The way to Microsoft's token endpoint: counts refreshes, answers in its place, mangles its answers, is held up.
+
+    `held` holds up the next refresh, `closed` all of them. `sent`: the forms, oldest first.
+    """
 
     real: httpx2.BaseTransport
+    sent: list[dict[str, str]] = field(default_factory=list)
     refreshes: int = 0
     answers: deque[httpx2.Response] = field(default_factory=deque)
     mangle: Callable[[Document], Document] = lambda body: body
     held: threading.Event | None = None
+    closed: threading.Event | None = None
     arrived: threading.Event = field(default_factory=threading.Event)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if not request.url.path.endswith("/token"):
             return self.real.handle_request(request)
-        if b"grant_type=refresh_token" in request.content:
+        self.sent.append(dict(parse_qsl(request.content.decode())))
+        if self.sent[-1]["grant_type"] == "refresh_token":
             self.refreshes += 1
             self.arrived.set()
             if self.held:
                 held, self.held = self.held, None
                 held.wait(LIMIT)
+            if self.closed:
+                self.closed.wait(LIMIT)
         if self.answers:
             return self.answers.popleft()
         answer = self.real.handle_request(request)
@@ -169,7 +181,7 @@ class Auth:
         assert outcome["outcome"] == "accepted", outcome
         return str(outcome["connection"])
 
-    async def token(self, connection: str, **body: str) -> httpx2.Response:
+    async def token(self, connection: str, **body: str | int) -> httpx2.Response:
         return await self.http.post(f"/internal/v1/connections/{connection}/token", json=body)
 
     async def access_token(self, connection: str) -> str:
@@ -222,6 +234,20 @@ class Auth:
 
 def fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+@pytest.fixture
+async def control(sandbox: Sandbox) -> AsyncIterator[SandboxControl]:
+    """The sandbox from behind; whatever was switched on is off after the test."""
+    async with SandboxControl(sandbox.http) as control:
+        yield control
+        await control.switch_all_off()
+
+
+@pytest.fixture
+async def person(control: SandboxControl, unique: str) -> AccountOpened:
+    """Somebody at a work account that no other test uses, in a tenant of its own."""
+    return await control.create_account(f"pia.{unique}@praxis-{unique}.example", "Pia Praxis")
 
 
 @pytest.fixture

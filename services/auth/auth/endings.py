@@ -5,8 +5,8 @@ from typing import Literal
 
 from auth.id_token import Untrusted
 from auth.profile import NoMailbox
-from auth.refusals import CONDITIONAL_ACCESS, ELSEWHERE, NOT_ASSIGNED, AppMisconfigured, Declined
-from common.errors import AdminConsentNeeded, AttendaraError, NotFound, Permanent, ReconnectNeeded
+from auth.refusals import CONDITIONAL_ACCESS, ELSEWHERE, NOT_ASSIGNED, AppMisconfigured, Declined, SignInNeeded
+from common.errors import AdminConsentNeeded, AttendaraError, NotFound, Permanent
 
 Outcome = Literal[
     "accepted",
@@ -131,6 +131,6 @@ def ending_of(error: AttendaraError) -> Ending:
             return MISMATCH
         case NotFound():
             return REMOVED
-        case ReconnectNeeded():  # of a code that was used already or is too old, unless the reason says more
+        case SignInNeeded():  # of a code that was used already or is too old, unless the reason says more
             return BY_REASON.get(error.reason, EXPIRED)
     return AWAY

@@ -36,20 +36,25 @@ class Profiles:
 
     async def address_of(self, token: AccessToken) -> str | None:
         """The account's mail address. Raises NoMailbox, Transient, or what else Graph says."""
-        me = msgspec.json.decode(await self._get("/me?$select=mail,userPrincipalName", token), type=_Me)
-        await self._get("/me/calendar?$select=id", token)
+        me = msgspec.json.decode(_content(await self._get("/me?$select=mail,userPrincipalName", token)), type=_Me)
+        calendar = await self._get("/me/calendar?$select=id", token)
+        # 401, although the same token was good a moment ago: that is how Graph answers a tenant's guests.
+        if calendar.status_code in (401, 404) or _code(calendar.content).startswith("MailboxNot"):
+            raise NoMailbox(f"Graph has no calendar for this account: {calendar.status_code} {_code(calendar.content)}")
+        _content(calendar)
         return me.mail or me.user_principal_name
 
-    async def _get(self, path: str, token: AccessToken) -> bytes:
+    async def _get(self, path: str, token: AccessToken) -> httpx2.Response:
         try:
-            answer = await self.http.get(path, headers={"Authorization": f"Bearer {token.value}"})
+            return await self.http.get(path, headers={"Authorization": f"Bearer {token.value}"})
         except httpx2.HTTPError as error:
             raise failure_on_the_way(error) from None
-        if answer.status_code == 404 or _code(answer.content).startswith("MailboxNot"):
-            raise NoMailbox(f"Graph has no calendar for this account: {answer.status_code} {_code(answer.content)}")
-        if not answer.is_success:
-            raise failure_of(answer.status_code, answer.headers, answer.content)
-        return answer.content
+
+
+def _content(answer: httpx2.Response) -> bytes:
+    if not answer.is_success:
+        raise failure_of(answer.status_code, answer.headers, answer.content)
+    return answer.content
 
 
 def _code(body: bytes) -> str:

@@ -9,7 +9,7 @@ from auth.endings import Ending, Outcome, WrongAccount, ending_of
 from auth.id_token import Untrusted
 from auth.profile import NoMailbox
 from auth.refusals import AppMisconfigured, Declined, SignInNeeded, failure_of
-from common.errors import AdminConsentNeeded, AttendaraError, NotFound, Refused, Throttled, Transient
+from common.errors import AdminConsentNeeded, AttendaraError, NotFound, ReconnectNeeded, Refused, Throttled, Transient
 
 EVERY = [ending for ending in vars(endings).values() if isinstance(ending, Ending)]
 
@@ -43,6 +43,7 @@ def test_every_ending_has_a_sentence_of_its_own_and_a_next_step(ending: Ending) 
         (Transient("away"), "microsoft-away"),
         (Throttled("later", retry_after=1), "microsoft-away"),
         (Refused("odd"), "microsoft-away"),
+        (ReconnectNeeded("Graph 401", reason="token-refused"), "microsoft-away"),
     ],
 )
 def test_each_error_has_its_outcome(error: AttendaraError, outcome: str) -> None:

@@ -39,7 +39,7 @@ async def test_the_address_is_the_mail_or_else_the_principal_name(me: dict[str, 
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(404, "MailboxNotEnabledForRESTAPI"), (400, "MailboxNotSupportedForRESTAPI"), (404, "ErrorItemNotFound")],
+    [(404, "MailboxNotEnabledForRESTAPI"), (400, "MailboxNotSupportedForRESTAPI"), (404, "ErrorItemNotFound"), (401, "")],
 )
 async def test_an_account_without_a_calendar_is_told_apart(status: int, code: str) -> None:
     with pytest.raises(NoMailbox):
