@@ -21,6 +21,7 @@ _Stored = TypeVar("_Stored")
 KINDS = ("calendar", "event", "tombstone", "category", "settings")
 ChangeType = Literal["created", "updated", "deleted"]
 DELETED_KEPT = 1000
+TOMBSTONES_KEPT = 10_000
 FIRST_CATEGORIES = {
     "Red category": "preset0",
     "Orange category": "preset1",
@@ -44,7 +45,10 @@ class Change:
 
 
 class Mailbox:
-    """One account's calendars and categories. Callers check what they bring; the mailbox counts, stores and tells."""
+    """One account's calendars and categories. Callers check what they bring; the mailbox counts, stores and tells.
+
+    `key` is the newest write's. Up to `forgotten`, nobody knows any more what has left a calendar.
+    """
 
     def __init__(self, account: Account, database: Database, clock: Clock, tell: Callable[[Change], None]) -> None:
         self.account = account
@@ -53,6 +57,7 @@ class Mailbox:
         self.categories: dict[str, Category] = {}
         self.settings: dict[str, Any] = {}
         self.key = 0
+        self.forgotten = 0
         self.closed = False
         self._by_ordinary_id: dict[str, str] = {}
         self._in_calendar: dict[str, dict[str, Event]] = {}
@@ -229,11 +234,13 @@ class Mailbox:
         if not self.calendars:
             self.furnish()
         events = {event.id: event for event in first(self)} | {event.id: event for event in self._stored("event", Event)}
-        stones = self._stored("tombstone", Tombstone)
+        stones = sorted(self._stored("tombstone", Tombstone), key=lambda stone: stone.key)
         for stone in stones:
-            self._tombstones[stone.calendar, stone.event] = stone
             if stone.event in events and events[stone.event].key < stone.key:
                 del events[stone.event]
+        left, stones = stones[:-TOMBSTONES_KEPT], stones[-TOMBSTONES_KEPT:]
+        self.forgotten = left[-1].key if left else 0
+        self._tombstones = {(stone.calendar, stone.event): stone for stone in stones}
         for event in events.values():
             self._know(event)
         changed = [(event.key, event.calendar, event.id) for event in events.values()]
@@ -273,8 +280,17 @@ class Mailbox:
         self._tombstones[stone.calendar, stone.event] = stone
         self._database.put(self._kind("tombstone"), f"{stone.calendar} {stone.event}", stone)
         self._logs[event.calendar].note(event.id, stone.key)
+        if len(self._tombstones) > TOMBSTONES_KEPT:
+            self._forget_oldest_tombstone()
         del self._in_calendar[event.calendar][event.id], self._by_ordinary_id[event.ordinary_id]
         self._notify(event, "deleted")
+
+    def _forget_oldest_tombstone(self) -> None:
+        """Here only: in the database it keeps one of the first events from coming back."""
+        stone = self._tombstones.pop(next(iter(self._tombstones)))
+        self.forgotten = stone.key
+        if stone.calendar in self._logs:
+            self._logs[stone.calendar].forget(stone.event)
 
     def _forget(self, event: Event) -> None:
         del self.events[event.id]

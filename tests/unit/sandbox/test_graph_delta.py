@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from outlook_sandbox.database import Database
+from outlook_sandbox.graph import mailbox
 from tests.unit.sandbox.graph_client import APP, EVERYTHING, IMMUTABLE, Graph, Json, event, sandbox_graph, weekly
 
 WINDOW = "startDateTime=2026-11-01T00:00:00Z&endDateTime=2026-12-31T00:00:00Z"
@@ -200,6 +201,27 @@ async def test_links_outlive_a_restart(tmp_path: Path) -> None:
         assert removed(items) == [gone["id"]]
         assert [item["subject"] for item in items if "@removed" not in item] == ["after"]
         assert (await graph.delta(link, token=token))[0] == []
+
+
+async def test_a_link_from_before_what_is_forgotten_is_gone_also_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "TOMBSTONES_KEPT", 2)
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(database=database) as graph:
+        made = [(await graph.create(name))["id"] for name in "abcd"]
+        links = [(await graph.delta())[1]]
+        for identifier in made[:3]:
+            await graph.ask("DELETE", f"/me/events/{identifier}")
+            links.append((await graph.delta())[1])
+        assert [(await graph.ask("GET", link)).status_code for link in links] == [410, 200, 200, 200]
+        assert removed((await graph.delta(links[1]))[0]) == made[1:3]
+        assert [item["id"] for item in (await graph.delta())[0]] == made[3:]
+        token = graph.token
+    database.close()
+    async with sandbox_graph(database=Database(tmp_path / "sandbox.sqlite")) as graph:
+        assert [(await graph.ask("GET", link, token=token)).status_code for link in links] == [410, 200, 200, 200]
+        assert removed((await graph.delta(links[1], token=token))[0]) == made[1:3]
 
 
 # events/delta
