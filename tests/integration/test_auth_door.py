@@ -192,6 +192,15 @@ async def test_an_endless_id_is_refused(auth: Auth, path: str) -> None:
     assert (await auth.http.request(method, address, params={"organization": "org_1"})).status_code == 422
 
 
+async def test_a_connection_has_a_link_for_the_administrator_of_its_tenant(auth: Auth) -> None:
+    connection = await auth.connected()
+    path, tenant = f"/internal/v1/connections/{connection}/admin-consent", (await auth.stored(connection))["tid"]
+
+    given = await auth.http.get(path, params={"organization": auth.organization})
+    assert f"/{tenant}/v2.0/adminconsent?" in given.json()["url"]
+    assert (await auth.http.get(path, params={"organization": "org_another"})).status_code == 404
+
+
 async def test_every_call_is_described_with_an_example_and_with_every_way_it_is_refused(auth: Auth) -> None:
     described = (await auth.http.get("/openapi.json")).json()
     paths = described["paths"]
@@ -203,6 +212,7 @@ async def test_every_call_is_described_with_an_example_and_with_every_way_it_is_
         ("PATCH", "/connections/{connection}"),
         ("DELETE", "/connections/{connection}"),
         ("POST", "/connections/{connection}/token"),
+        ("GET", "/connections/{connection}/admin-consent"),
         ("GET", "/connections/{connection}/history"),
         ("GET", "/keys"),
         ("POST", "/keys/rotate"),

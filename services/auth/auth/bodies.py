@@ -88,6 +88,12 @@ class OutcomeView(_Body):
     return_to: str | None = Field(examples=["/settings/calendars/add"])
 
 
+class AdminConsentView(_Body):
+    """The link to hand to the administrator of the account's tenant."""
+
+    url: str = Field(examples=["https://login.microsoftonline.com/2f6c6f32-…/v2.0/adminconsent?client_id=…"])
+
+
 class TokenBody(_Body):
     """`refused`: SHA-256, in hex, of a token that Graph answered 401. `claims`: the challenge that came with it.
 

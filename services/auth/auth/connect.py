@@ -71,6 +71,11 @@ class Connect:
         await self.flows.keep(begun["state"], flow)
         return Begun(flow=begun["state"], authorize_url=begun["auth_uri"])
 
+    async def admin_consent_url(self, organization: str, connection: str) -> str:
+        """For the administrator of the account's tenant. Raises NotFound, Transient when Microsoft is away."""
+        known = await self._to_reconnect(organization, connection)
+        return self.microsoft.admin_consent_url(await self.microsoft.begin(login_hint=None), known.tid)
+
     async def finish(self, asker: Asker, query: dict[str, str]) -> Finished:
         """However it ends is an outcome. Raises Transient only when Redis or MongoDB is away."""
         flow = await self.flows.take(query.get("state", ""))

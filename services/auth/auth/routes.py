@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Response
 
 from auth.bodies import (
+    AdminConsentView,
     BeginBody,
     BegunView,
     ConnectionView,
@@ -108,6 +109,11 @@ def _open_connections(routes: APIRouter, doors: Doors) -> None:
         given = await doors.tokens.get(connection, body.wish if body else Wish())
         response.headers["Cache-Control"] = "no-store"
         return TokenView(access_token=given.value, expires_at=given.expires_at)
+
+    @routes.get("/connections/{connection}/admin-consent", responses=problems(UNKNOWN, *MICROSOFT))
+    async def get_admin_consent_link(connection: ConnectionId, organization: Organization) -> AdminConsentView:
+        """Get the link with which an administrator approves what a connection needs. Opening it changes nothing here."""
+        return AdminConsentView(url=await doors.connect.admin_consent_url(organization, connection))
 
     @routes.patch("/connections/{connection}", responses=problems(UNKNOWN))
     async def rename_connection(connection: ConnectionId, body: NameBody) -> ConnectionView:
