@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import icalendar
+from icalendar.timezone import tzp
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from outlook_sandbox.graph import texts
@@ -54,6 +55,8 @@ def export_calendar(mailbox: Mailbox, calendar: Calendar) -> bytes:
     for item in items:
         made.add_component(_entry(item, calendar))
     if items:
+        # The library keeps the zones that loaded files defined, by name: here their usual meaning is wanted.
+        tzp.use_default()
         first = min(item.span.start.wall.date() for item in items)
         last = max(item.span.end.wall.date() for item in items)
         made.add_missing_timezones(min(FIRST, first - timedelta(days=1)), max(LAST, last + timedelta(days=366)))

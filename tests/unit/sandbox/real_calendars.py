@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +35,13 @@ Occurrence = tuple[datetime, datetime, str]
 
 def expected(content: bytes, year: int) -> Counter[Occurrence]:
     """What recurring_ical_events finds in it; days and times without zone are counted in UTC."""
-    query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
-    found: Any = query.between(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
+    found: Any = _query(content).between(datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC))
     return Counter((_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), str(one.get("SUMMARY", ""))) for one in found)
+
+
+@lru_cache(maxsize=8)
+def _query(content: bytes) -> Any:
+    return recurring_ical_events.of(icalendar.Calendar.from_ical(content))
 
 
 class Shown(NamedTuple):
@@ -51,8 +56,9 @@ class Shown(NamedTuple):
 
 def shown_between(content: bytes, start: datetime, end: datetime) -> Counter[Shown]:
     """What recurring_ical_events finds in a window."""
-    query: Any = recurring_ical_events.of(icalendar.Calendar.from_ical(content))
-    found: Any = query.between(start - timedelta(days=2), end + timedelta(days=2))  # what touches the edges is decided below
+    found: Any = _query(content).between(
+        start - timedelta(days=2), end + timedelta(days=2)
+    )  # what touches the edges is decided below
     return Counter(_shown(one) for one in found if _touches(_instant(one["DTSTART"].dt), _instant(one["DTEND"].dt), start, end))
 
 
@@ -72,6 +78,23 @@ def years(content: bytes) -> list[int]:
     calendars: Any = icalendar.Calendar.from_ical(content, multiple=True)
     begun: set[int] = {found["DTSTART"].dt.year for calendar in calendars for found in calendar.walk("VEVENT")}
     return sorted(begun | {year + 1 for year in begun})
+
+
+def series_file(rule: str, start: str, zone: str = "") -> bytes:
+    """A file with one event."""
+    event = f"BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Series\r\n{start}\r\nDURATION:PT1H\r\nRRULE:{rule}\r\nEND:VEVENT\r\n"
+    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{zone}{event}END:VCALENDAR\r\n".encode()
+
+
+def own_zone(winter: str, summer: str, name: str = "Our own zone") -> str:
+    """A zone that a file defines itself."""
+    return (
+        f"BEGIN:VTIMEZONE\r\nTZID:{name}\r\n"
+        "BEGIN:STANDARD\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\n"
+        f"TZOFFSETFROM:{summer}\r\nTZOFFSETTO:{winter}\r\nEND:STANDARD\r\n"
+        "BEGIN:DAYLIGHT\r\nDTSTART:19700329T020000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\n"
+        f"TZOFFSETFROM:{winter}\r\nTZOFFSETTO:{summer}\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n"
+    )
 
 
 def _instant(value: date) -> datetime:

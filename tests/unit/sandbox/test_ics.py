@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.unit.sandbox.graph_client import Graph, sandbox_graph
-from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Occurrence, expected, years
+from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Occurrence, expected, own_zone, series_file, years
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ RULES = [
 
 @pytest.mark.parametrize("rule", RULES)
 async def test_rules_that_outlook_can_say_keep_their_hours_over_clock_changes(graph: Graph, rule: str) -> None:
-    content = _series(rule, "DTSTART;TZID=W. Europe Standard Time:20260130T090000")
+    content = series_file(rule, "DTSTART;TZID=W. Europe Standard Time:20260130T090000")
     if "BYMONTHDAY=-1" in rule:
-        content = _series(rule, "DTSTART;TZID=W. Europe Standard Time:20260131T090000")
+        content = series_file(rule, "DTSTART;TZID=W. Europe Standard Time:20260131T090000")
     assert (await load(graph, content)).status_code == 201
     for year in (2026, 2027):
         assert await shown(graph, year) == expected(content, year)
@@ -92,45 +92,31 @@ async def test_rules_that_outlook_can_say_keep_their_hours_over_clock_changes(gr
     ],
 )  # fmt: skip
 async def test_rules_that_outlook_can_not_say_are_refused(graph: Graph, rule: str) -> None:
-    answer = await load(graph, _series(rule, "DTSTART:20260130T090000Z"))
+    answer = await load(graph, series_file(rule, "DTSTART:20260130T090000Z"))
     assert answer.status_code == 400, answer.text
     assert answer.json()["detail"].startswith("The event “Series” can't be loaded: ")
 
 
 async def test_a_zone_that_only_the_file_knows_becomes_one_that_behaves_alike(graph: Graph) -> None:
-    content = _series("FREQ=WEEKLY;COUNT=30", "DTSTART;TZID=Our own zone:20260130T090000", _zone("+0100", "+0200"))
+    content = series_file("FREQ=WEEKLY;COUNT=30", "DTSTART;TZID=Our own zone:20260130T090000", own_zone("+0100", "+0200"))
     assert (await load(graph, content)).status_code == 201
     assert await shown(graph, 2026) == expected(content, 2026)
 
 
 async def test_each_file_has_its_own_zones_though_another_has_one_of_the_same_name(graph: Graph) -> None:
     for offsets, at in ((("+0100", "+0200"), "08:00"), (("+0200", "+0300"), "07:00")):
-        content = _series("FREQ=DAILY;COUNT=1", "DTSTART;TZID=Their zone:20260130T090000", _zone(*offsets, name="Their zone"))
+        zone = own_zone(*offsets, name="Their zone")
+        content = series_file("FREQ=DAILY;COUNT=1", "DTSTART;TZID=Their zone:20260130T090000", zone)
         await load(graph, content)
         found = await graph.view("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
         assert f"2026-01-30T{at}:00.0000000" in [one["start"]["dateTime"] for one in found]
 
 
 async def test_a_called_off_event_is_loaded_as_called_off(graph: Graph) -> None:
-    content = _series("FREQ=DAILY;COUNT=1", "STATUS:CANCELLED\r\nCLASS:PRIVATE\r\nDTSTART:20260130T090000Z")
+    content = series_file("FREQ=DAILY;COUNT=1", "STATUS:CANCELLED\r\nCLASS:PRIVATE\r\nDTSTART:20260130T090000Z")
     await load(graph, content)
     (found,) = await graph.view("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
     assert (found["isCancelled"], found["sensitivity"]) == (True, "private")
-
-
-def _series(rule: str, start: str, zone: str = "") -> bytes:
-    event = f"BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Series\r\n{start}\r\nDURATION:PT1H\r\nRRULE:{rule}\r\nEND:VEVENT\r\n"
-    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{zone}{event}END:VCALENDAR\r\n".encode()
-
-
-def _zone(winter: str, summer: str, name: str = "Our own zone") -> str:
-    return (
-        f"BEGIN:VTIMEZONE\r\nTZID:{name}\r\n"
-        "BEGIN:STANDARD\r\nDTSTART:19701025T030000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\n"
-        f"TZOFFSETFROM:{summer}\r\nTZOFFSETTO:{winter}\r\nEND:STANDARD\r\n"
-        "BEGIN:DAYLIGHT\r\nDTSTART:19700329T020000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\r\n"
-        f"TZOFFSETFROM:{winter}\r\nTZOFFSETTO:{summer}\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n"
-    )
 
 
 def _utc(text: str) -> datetime:

@@ -11,7 +11,7 @@ import pytest
 
 from outlook_sandbox.ics_export import export_calendar
 from tests.unit.sandbox.graph_client import Graph, Json, sandbox_graph, weekly
-from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Occurrence, expected, years
+from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Occurrence, expected, own_zone, series_file, years
 
 OWN = {"id", "@odata.etag", "changeKey", "createdDateTime", "lastModifiedDateTime", "iCalUId", "webLink", "seriesMasterId"}
 """What two copies of an event have each for themselves."""
@@ -195,6 +195,15 @@ async def test_a_file_says_its_zones_under_the_names_that_the_events_have(graph:
     starts = {str(one["SUMMARY"]): one["DTSTART"].params.get("TZID") for one in read.walk("VEVENT")}
     assert starts == {"One": "W. Europe Standard Time", "Two": "America/New_York", "Three": "Europe/Berlin", "Four": None}
     assert "DTSTART:20261124T090000Z" in lines(export(graph))
+
+
+async def test_a_zone_that_a_loaded_file_defined_is_not_written_into_others(graph: Graph) -> None:
+    await graph.create("Ours", zone="W. Europe Standard Time")
+    before = export(graph)
+    other = (await graph.ask("POST", "/me/calendars", {"name": "Other"})).json()["id"]
+    zone = own_zone("+0500", "+0600", "W. Europe Standard Time")
+    await load(graph, series_file("FREQ=DAILY;COUNT=1", "DTSTART;TZID=W. Europe Standard Time:20260130T090000", zone), other)
+    assert export(graph) == before
 
 
 async def test_events_long_past_and_far_ahead_are_covered_by_their_zones(graph: Graph) -> None:
