@@ -8,8 +8,7 @@ from icalendar.timezone import tzp
 
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar, Event
-from outlook_sandbox.ics_entries import Entry, read_entry
-from outlook_sandbox.ics_rules import BadRule
+from outlook_sandbox.ics_entries import read_entry
 from outlook_sandbox.ics_series import Group, events_of
 from outlook_sandbox.zones import UnknownZone, zone
 
@@ -35,19 +34,20 @@ def read_calendar(content: bytes, calendar: Calendar, now: datetime) -> list[Eve
         assumed = _assumed_zone(component)
         groups: dict[str, Group] = {}
         for found in component.walk("VEVENT"):
-            entry = _entry(found, assumed, calendar)
-            groups.setdefault(str(found.get("UID") or uuid.uuid4()), Group()).add(entry)
+            uid = str(found.get("UID") or uuid.uuid4())
+            _add_entry(groups.setdefault(uid, Group()), found, assumed, calendar)
         for group in groups.values():
             try:
                 events += events_of(group, calendar, now)
-            except BadRule as reason:
+            # Beside BadRule, what dates and rules at the ends of all time raise.
+            except (ValueError, OverflowError) as reason:
                 raise BadCalendar(f"The event “{group.title}” can't be loaded: {reason}.") from reason
     return events
 
 
-def _entry(found: icalendar.Component, assumed: str | None, calendar: Calendar) -> Entry:
+def _add_entry(group: Group, found: icalendar.Component, assumed: str | None, calendar: Calendar) -> None:
     try:
-        return read_entry(found, assumed, calendar)
+        group.add(read_entry(found, assumed, calendar))
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as reason:
         title = found.get("SUMMARY", "")
         raise BadCalendar(f"The event “{title}” can't be loaded: {reason}.") from reason

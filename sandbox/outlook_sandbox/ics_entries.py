@@ -11,6 +11,7 @@ import icalendar
 
 from outlook_sandbox.graph.fields import NO_TIME, ItemBody, blank, body_fields, online_meeting, place
 from outlook_sandbox.graph.model import Calendar, Moment, Span
+from outlook_sandbox.graph.windows import EXCHANGE_YEARS
 from outlook_sandbox.ics_rules import BadRule
 from outlook_sandbox.zones import UnknownZone, wall_clock, zone
 
@@ -61,7 +62,9 @@ def read_entry(found: icalendar.Component, assumed: str | None, calendar: Calend
     start = _value(found, "DTSTART")
     if start is None:
         raise BadRule("it has no DTSTART")
-    recurrence_id = found.get("RECURRENCE-ID")
+    recurrence_id, replaced = found.get("RECURRENCE-ID"), _value(found, "RECURRENCE-ID")
+    if not isinstance(replaced, date | None):
+        raise BadRule("its RECURRENCE-ID is no day and no time")
     excluded = _dates(found, "EXDATE", assumed)
     return Entry(
         span=_span(found, start, assumed),
@@ -72,7 +75,7 @@ def read_entry(found: icalendar.Component, assumed: str | None, calendar: Calend
         rules=tuple(dict.fromkeys(rule.to_ical().decode() for rule in _listed(found.get("RRULE")) if rule)),
         extra=tuple(day for day in _dates(found, "RDATE", assumed) if day not in excluded),
         excluded=excluded,
-        replaces=_meant(recurrence_id.dt, assumed) if recurrence_id is not None else None,
+        replaces=_meant(replaced, assumed) if replaced is not None else None,
         onwards=recurrence_id is not None and recurrence_id.params.get("RANGE") == "THISANDFUTURE",
     )
 
@@ -90,6 +93,8 @@ def _span(found: icalendar.Component, start: date, assumed: str | None) -> Span:
         span = Span(first, _moment(end, _tzid(found, "DTEND") or _tzid(found, "DTSTART"), assumed))
     if span.seconds[0] > span.seconds[1]:
         raise BadRule("it ends before it starts")
+    if span.too_long or span.start.wall.year not in EXCHANGE_YEARS or span.end.wall.year not in EXCHANGE_YEARS:
+        raise BadRule("Outlook's events lie in the years 1601 to 4500 and last five years at most")
     return span
 
 

@@ -122,6 +122,9 @@ def _parts(rule: str) -> dict[str, str]:
     if parts.get("COUNT", "").startswith("-"):
         # Some programs write COUNT=-1 for "no count".
         del parts["COUNT"]
+    if re.match(r"\d{4}", parts.get("UNTIL", "")) and int(parts["UNTIL"][:4]) > series.LATEST_END.year:
+        # And the year 9999 for "no end".
+        del parts["UNTIL"]
     return parts
 
 

@@ -25,6 +25,8 @@ FREQUENCIES: dict[PatternType, Literal[0, 1, 2, 3, 4, 5, 6]] = {
 }
 NEVER = date(1, 1, 1)
 LAST_DAY = date(9999, 12, 31)
+EARLIEST_START = date(1601, 1, 1)
+LATEST_END = date(4500, 9, 1)
 
 
 class Pattern(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +70,7 @@ def check(recurrence: Recurrence) -> None:
         _need(1 <= pattern.day_of_month <= 31, "dayOfMonth")
     if pattern.type in ("absoluteYearly", "relativeYearly"):
         _need(1 <= pattern.month <= 12, "month")
+    _need(EARLIEST_START <= extent.start_date <= LATEST_END, "startDate")
     if extent.type == "endDate":
         _need(extent.end_date >= extent.start_date, "endDate")
     if extent.type == "numbered":

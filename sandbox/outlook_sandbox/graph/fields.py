@@ -205,6 +205,8 @@ def read_span(start: DateTimeTimeZone, end: DateTimeTimeZone, all_day: bool) -> 
     first, last = span.seconds
     if first > last:
         raise invalid_property("The event's end must not be before its start.")
+    if span.too_long:
+        raise GraphError(400, "ErrorCalendarDurationIsTooLong", "Calendar item duration is too long.")
     midnights = span.start.wall.time() == span.end.wall.time() == datetime.min.time()
     if all_day and not (midnights and span.start.zone == span.end.zone and first < last):
         raise invalid_property(

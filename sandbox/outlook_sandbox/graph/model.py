@@ -1,7 +1,7 @@
 """What a mailbox holds: calendars, events with their exceptions, and categories."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +9,8 @@ import msgspec
 
 from outlook_sandbox.recurrence import Recurrence
 from outlook_sandbox.zones import instant
+
+LONGEST = timedelta(days=5 * 366)
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -33,6 +35,11 @@ class Span(msgspec.Struct, frozen=True, dict=True):
         """The same hours on another day."""
         shift = day - self.start.wall.date()
         return Span(Moment(self.start.wall + shift, self.start.zone), Moment(self.end.wall + shift, self.end.zone), self.all_day)
+
+    @property
+    def too_long(self) -> bool:
+        """Exchange's events last five years at most."""
+        return self.end.wall - self.start.wall > LONGEST
 
     @cached_property
     def seconds(self) -> tuple[int, int]:

@@ -100,6 +100,8 @@ def make_series(event: Event, rule: Recurrence) -> None:
         series.check(rule)
     except BadRecurrence as reason:
         raise invalid_property(str(reason)) from reason
+    if rule.range.type == "endDate" and rule.range.end_date > series.LATEST_END:
+        raise GraphError(400, "ErrorRecurrenceEndDateTooBig", "Recurrence end date can not exceed Sep 1, 4500 00:00:00.")
     event.recurrence = rule
     event.span = _in_zone(event.span, zone).on(next(series.all_dates(rule)))
 

@@ -126,6 +126,10 @@ async def test_bad_bodies_are_refused(graph: Graph) -> None:
         (event(start="tomorrow"), "ErrorPropertyValidationFailure"),
         (event(end="9999-12-31T23:00:00"), "ErrorPropertyValidationFailure"),
         (event(end="2026-11-24T08:00:00"), "ErrorPropertyValidationFailure"),
+        (event(end="2032-11-24T08:00:00"), "ErrorCalendarDurationIsTooLong"),
+        (event(recurrence=weekly("0001-01-02")), "ErrorPropertyValidationFailure"),
+        (event(recurrence=weekly("9999-12-01")), "ErrorPropertyValidationFailure"),
+        (event(recurrence=weekly(type="endDate", endDate="4500-09-02")), "ErrorRecurrenceEndDateTooBig"),
         (event(isAllDay=True), "ErrorPropertyValidationFailure"),
         ({"subject": "no time"}, "ErrorPropertyValidationFailure"),
         ([], "RequestBodyRead"),
@@ -214,6 +218,18 @@ async def test_a_view_pages_sorts_selects_and_has_a_limit(graph: Graph) -> None:
     assert (await graph.ask("GET", "/me/calendarView")).status_code == 400
     beyond = "startDateTime=9999-01-01T00:00:00Z&endDateTime=9999-12-31T00:00:00Z"
     assert (await graph.ask("GET", f"/me/calendarView?{beyond}")).status_code == 400
+
+
+async def test_the_longest_event_at_the_ends_of_exchanges_time_can_be_seen(graph: Graph) -> None:
+    for year, away in (("1601", "4499-01-01T00:00:00Z"), ("4495", "1601-01-01T00:00:00Z")):
+        made = await graph.create(
+            start=f"{year}-01-02T00:00:00", end=f"{int(year) + 5}-01-01T00:00:00", recurrence=weekly(f"{year}-01-02")
+        )
+        assert made["id"] in {found["id"] for found in (await graph.get("/me/events?$top=100"))["value"]}
+        assert await graph.view(f"{year}-01-02T00:00:00Z", f"{int(year) + 1}-01-01T00:00:00Z")
+        await graph.view(away, f"{int(away[:4]) + 1}{away[4:]}")
+        file = await graph.client.get(f"/sandbox/v1/accounts/{graph.account.id}/calendars/{graph.calendar}/ics")
+        assert file.status_code == 200
 
 
 async def test_a_series_keeps_its_hour_when_the_clocks_change(graph: Graph) -> None:

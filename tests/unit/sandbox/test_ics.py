@@ -70,6 +70,7 @@ RULES = [
     "FREQ=WEEKLY;INTERVAL=2;WKST=SU;BYDAY=SU,FR;COUNT=30",
     "FREQ=YEARLY;BYMONTH=1;BYDAY=-1FR",
     "FREQ=WEEKLY;COUNT=1200",
+    "FREQ=WEEKLY;UNTIL=99991231T235959Z",
 ]
 
 
@@ -95,6 +96,21 @@ async def test_rules_that_outlook_can_not_say_are_refused(graph: Graph, rule: st
     answer = await load(graph, series_file(rule, "DTSTART:20260130T090000Z"))
     assert answer.status_code == 400, answer.text
     assert answer.json()["detail"].startswith("The event “Series” can't be loaded: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RECURRENCE-ID:PT1H", "RECURRENCE-ID;TZID=Europe/Zurich:00010101T000000", "EXDATE;TZID=Europe/Zurich:00010101T000000",
+        "DTEND:20400130T090000Z", "DTEND:99991231T235959Z", "DURATION:P99999D", "RRULE:FREQ=DAILY;INTERVAL=99999999",
+    ],
+)  # fmt: skip
+async def test_times_that_no_calendar_of_outlooks_can_hold_are_refused(graph: Graph, line: str) -> None:
+    start = "DTSTART;TZID=Europe/Zurich:20260130T090000\r\nSUMMARY:Odd"
+    content = f"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\n{start}\r\n{line}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    answer = await load(graph, content.encode())
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["detail"].startswith("The event “Odd” can't be loaded: ")
 
 
 async def test_a_zone_that_only_the_file_knows_becomes_one_that_behaves_alike(graph: Graph) -> None:
