@@ -35,8 +35,8 @@ class GraphFault(Fault):
     path counts as `/me`."""
 
     app: str | None = None
-    method: str | None = None
-    path: str | None = None
+    method: Annotated[str, AfterValidator(str.upper)] | None = None
+    path: str | None = Field(default=None, pattern=r"^[/*]")
 
 
 class ErrorAnswer(GraphFault):

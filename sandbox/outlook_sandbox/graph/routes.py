@@ -14,6 +14,7 @@ OPERATIONS = (batch, calendars, categories, delta, events, subscribing, user)
 VERSIONS = ("/v1.0/", "/beta/")
 LARGEST_BODY = 4 * 1024 * 1024
 LONGEST_ADDRESS = 16 * 1024
+BODILESS = (204, 304)
 JSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 DIAGNOSTIC = msgspec.json.encode(
     {"ServerInfo": {"DataCenter": "Sandbox", "Slice": "E", "Ring": "1", "ScaleUnit": "000", "RoleInstance": "SANDBOX"}}
@@ -42,10 +43,10 @@ class Door:
             # Browsers don't heed it there. Over https they would, for all that this machine serves.
             headers.append((b"strict-transport-security", b"max-age=31536000"))
         content = b""
-        if answer.body is not None:
+        if answer.body is not None and answer.status not in BODILESS:
             content = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
             answer.headers.setdefault("Content-Type", JSON)
-        if answer.status != 204:
+        if answer.status not in BODILESS:
             answer.headers["Content-Length"] = str(len(content))
         headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

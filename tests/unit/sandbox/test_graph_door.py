@@ -74,6 +74,7 @@ async def test_any_refusal_can_be_had(graph: Graph) -> None:
         (ErrorAnswer(app="another-app"), {"other"}),
         (ErrorAnswer(path="/me/calendars/*"), {"calendars"}),
         (ErrorAnswer(method="GET", path="/me"), {"me", "other"}),
+        (ErrorAnswer(method="get", path="/me"), {"me", "other"}),
         (ErrorAnswer(method="PATCH"), set()),
     ],
     ids=lambda value: value.model_dump_json(exclude_defaults=True) if isinstance(value, ErrorAnswer) else "",
@@ -95,6 +96,12 @@ async def test_a_fault_strikes_where_it_is_meant_to(graph: Graph, fault: ErrorAn
     }
     answers = {name: await graph.ask("GET", paths.get(name, "/me"), token=token) for name, token in asked.items()}
     assert {name for name, answer in answers.items() if answer.status_code == 503} == struck
+
+
+async def test_a_path_that_no_request_can_have_is_refused(graph: Graph) -> None:
+    for path in ("me/events", "https://graph.microsoft.com/v1.0/me", ""):
+        assert (await graph.client.post("/sandbox/v1/faults", json={"kind": "graph-error", "path": path})).status_code == 422
+    assert (await graph.client.post("/sandbox/v1/faults", json={"kind": "graph-error", "path": "*/events"})).status_code == 201
 
 
 async def test_chance_repeats_with_its_seed(graph: Graph) -> None:
@@ -152,6 +159,16 @@ async def test_an_answer_can_be_a_proxys_page(graph: Graph) -> None:
     answer = await graph.ask("GET", "/me")
     assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
     assert answer.text.startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_where_http_has_no_body_there_is_none(graph: Graph, status: int) -> None:
+    graph.sandbox.faults.add(Garbage(status=status, times=1))
+    async with serving(lambda _: checked_app(graph.sandbox)) as address, httpx2.AsyncClient(base_url=f"{address}/v1.0") as client:
+        bearer = {"Authorization": f"Bearer {graph.token}"}
+        answers = [await client.get("/me", headers=bearer) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [status, 200]
+    assert not answers[0].headers.keys() & {"content-length", "transfer-encoding"}
 
 
 async def test_an_answer_can_end_in_the_middle(graph: Graph) -> None:
