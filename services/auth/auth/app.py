@@ -53,7 +53,7 @@ def create_app(
     parts = [
         prepared,
         announcer,
-        Once("authority", microsoft.check),
+        Periodic("authority", microsoft.check, 15.0),
         Periodic("credentials", microsoft.credentials.watch, 6 * 3600.0),
         Periodic("forget", forget.sweep, 2.0),
         Runner("refresh idle", connections.idle, Idle(tokens, rest).refresh, IDLE_AT_ONCE, look_every=IDLE_LOOK_SECONDS),

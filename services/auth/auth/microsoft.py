@@ -87,6 +87,7 @@ class Microsoft:
         self._settings = settings
         self._http = _MsalHttp(http)
         self.credentials = credentials
+        self._proved = False
         self._wrong_authority: str | None = None
         self._sign_ins = Threads("sign-ins", settings.microsoft_sign_ins_at_once)
         self._refreshes = Threads("refreshes", settings.microsoft_refreshes_at_once)
@@ -106,10 +107,15 @@ class Microsoft:
         return await self._refreshes.run(self._refresh, cache, claims)
 
     async def check(self) -> None:
-        """That the authority is one. Raises AppMisconfigured when it isn't, Transient when nobody answers."""
+        """That the authority is one; once it has proved so, it stays one.
+
+        Raises AppMisconfigured when it isn't, Transient when nobody answers.
+        """
+        if self._proved:
+            return
         try:
             await self._sign_ins.run(self._check)
-            self._wrong_authority = None
+            self._proved, self._wrong_authority = True, None
         except AppMisconfigured as error:
             self._wrong_authority = str(error)
             raise
