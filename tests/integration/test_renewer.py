@@ -371,6 +371,7 @@ async def test_a_calendar_that_can_have_no_push_says_so_once_and_is_tried_again_
     shared = mailbox.add_calendar("Shared", owner=("Sabine", "sabine@practice.example"), can_edit=True)
     calendar = await world.add(shared.id)
     held = await world.held(calendar, state="no-push", **{"work.lease": {"$exists": False}})
+    assert held["checked_at"] <= world.clock()
     assert "Forbidden" in held["last_error"]
 
     world.move(timedelta(days=1, hours=1))
@@ -396,6 +397,17 @@ async def test_a_reconnected_account_gets_its_subscriptions_at_once(world: World
     await world.messaging.publish(ConnectionChanged(**ids, change="reconnected"))
 
     assert (await world.settled(calendar))["last_error"] is None
+
+
+async def test_after_a_reconnect_a_subscription_that_stood_all_the_time_is_checked(world: World) -> None:
+    calendar = await world.add()
+    before = await world.settled(calendar)
+    world.move(timedelta(minutes=5))
+    ids = {"organization": world.organization, "connection": world.connection}
+    await world.messaging.publish(ConnectionChanged(**ids, change="reconnected"))
+
+    after = await world.held(calendar, checked_at={"$gt": before["checked_at"]})
+    assert after["graph_id"] == before["graph_id"]
 
 
 async def test_messages_about_what_is_unknown_are_dropped_and_the_next_one_is_heard(world: World) -> None:

@@ -109,7 +109,10 @@ class SyncState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
-    """Graph's subscription for one calendar; `graph_id` is None until it is made."""
+    """Graph's subscription for one calendar; `graph_id` is None until it is made.
+
+    `checked_at`: when Graph last made or renewed it, or said that there can be none.
+    """
 
     id: str = msgspec.field(name="_id")
     organization: str
@@ -118,6 +121,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     graph_id: str | None = None
     expires_at: datetime | None = None
     state: Literal["wanted", "active", "no-push", "removing"]
+    checked_at: datetime | None = None
     last_error: str | None = None
 
 

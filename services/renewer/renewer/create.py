@@ -37,6 +37,7 @@ async def create(tools: Tools, claim: Claim, held: Held, calendar: Calendar, now
         "expires_at": made.expires_at,
         "renew_at": renewal_of(made.expires_at, now),
         "minutes": minutes,
+        "checked_at": now,
         "key": tools.client_states.active,
         "url": tools.terms.notification_url,
         "last_error": None,
@@ -74,7 +75,8 @@ async def _without_push(tools: Tools, claim: Claim, held: Held, error: Attendara
     """The safety rounds carry on; that push is missing is said once, and tried again daily."""
     log.warning("no push for this calendar", calendar=held.calendar, organization=held.organization, error=str(error))
     renew_at = renewal_of(now + TRY_AGAIN * 1.5, now)
-    fields: Document = {"state": "no-push", "renew_at": renew_at, "last_error": f"{error.reason}: {error}"[:500]}
+    why = f"{error.reason}: {error}"[:500]
+    fields: Document = {"state": "no-push", "renew_at": renew_at, "checked_at": now, "last_error": why}
     await _store(tools, claim, held, fields, now, said=None if held.state == "no-push" else "push-lost")
     return msgspec.structs.replace(held, **fields)
 

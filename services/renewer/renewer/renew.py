@@ -34,6 +34,7 @@ async def renew(tools: Tools, claim: Claim, held: Held, graph_id: str, now: date
         "expires_at": renewed.expires_at,
         "renew_at": renewal_of(renewed.expires_at, now),
         "minutes": minutes,
+        "checked_at": now,
         "last_error": None,
     }
     await tools.subscriptions.renewed(claim, held.renew_at, fields)
