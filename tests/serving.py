@@ -19,10 +19,10 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(make: Callable[[str], Any]) -> AsyncIterator[str]:
-    """The address of the application that `make` makes for it, once it answers."""
+async def serving(make: Callable[[str], Any], port: int = 0) -> AsyncIterator[str]:
+    """The address of the application that `make` makes for it, once it answers; at a free port, unless one is given."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", port))
         address = f"http://localhost:{listener.getsockname()[1]}"
         server = _Server(uvicorn.Config(make(address), lifespan="on", log_config=None, timeout_graceful_shutdown=2))
         task = asyncio.create_task(server.serve(sockets=[listener]))

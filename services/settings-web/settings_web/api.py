@@ -1,15 +1,18 @@
 """The JSON API: the same abilities as the pages, for the same session. A change needs the header `X-CSRF-Token`."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.store import Connection
-from settings_web.parts import Changing, HasParts, Looking
-from settings_web.rows import Row, State, rows
+from settings_web.accounts import Account, AccountState, accounts
+from settings_web.history import people, story
+from settings_web.parts import Changing, HasParts, Looking, Parts
+from settings_web.rows import Row, State
+from settings_web.sessions import Session
 from settings_web.sync_settings import Wanted
 
 
@@ -73,12 +76,24 @@ class AddedOut(BaseModel):
 
 
 class ConnectionOut(BaseModel):
+    """`reason` and `next_step` are sentences for people, empty while all is well."""
+
     id: str
     name: str
     username: str
-    state: Literal["active", "needs-reconnect", "needs-admin-consent", "removing"]
-    reason: str | None
+    state: AccountState
+    reason: str
+    next_step: str
     since: datetime
+    may_write_categories: bool = Field(description="Without it the two categories have no colour until people add them in Outlook.")
+
+
+class HappenedOut(BaseModel):
+    """One thing that became of a connection: `text` is a sentence for people."""
+
+    at: datetime
+    text: str
+    who: str | None = Field(description="A person’s name or id, Microsoft, or Attendara.")
 
 
 class LabelIn(_Body):
@@ -113,10 +128,8 @@ async def session(session: Looking) -> SessionOut:
 
 @routes.get("/calendars")
 async def calendars(parts: HasParts, session: Looking) -> list[CalendarOut]:
-    documents = await parts.calendars.all(session.who.organization)
-    connections = await parts.connections.all(session.who.organization)
-    found = await rows(parts.calendars.database, documents, connections, parts.calendars.clock())
-    return [_calendar(row) for row in found]
+    organization = session.who.organization
+    return [_calendar(row) for row in await parts.calendars.rows(organization, await parts.connections.all(organization))]
 
 
 @routes.post("/calendars", status_code=201)
@@ -138,13 +151,22 @@ async def sync_calendar(parts: HasParts, session: Changing, calendar: CalendarId
 
 @routes.get("/connections")
 async def connections(parts: HasParts, session: Looking) -> list[ConnectionOut]:
-    return [_connection(one) for one in await parts.connections.all(session.who.organization)]
+    return await _connections(parts, session, await parts.connections.all(session.who.organization))
 
 
 @routes.patch("/connections/{connection}")
 async def rename_connection(parts: HasParts, session: Changing, connection: ConnectionId, body: LabelIn) -> ConnectionOut:
     await parts.connections.rename(session.who.organization, connection, body.name, session.who.user)
-    return _connection(await parts.connections.one(session.who.organization, connection))
+    renamed = await parts.connections.one(session.who.organization, connection)
+    return (await _connections(parts, session, [renamed]))[0]
+
+
+@routes.get("/connections/{connection}/history")
+async def history(parts: HasParts, session: Looking, connection: ConnectionId) -> list[HappenedOut]:
+    """The newest first; also of a connection that was removed."""
+    _, entries = await parts.connections.history(session.who.organization, connection)
+    names = await parts.sessions.names(session.who.organization, people(entries))
+    return [HappenedOut(at=line.at, text=line.text, who=line.who) for line in story(entries, names)]
 
 
 @routes.delete("/connections/{connection}", status_code=202)
@@ -193,5 +215,18 @@ def _calendar(row: Row) -> CalendarOut:
     )
 
 
-def _connection(one: Connection) -> ConnectionOut:
-    return ConnectionOut.model_validate(msgspec.to_builtins(one) | {"id": one.id, "since": one.since})
+async def _connections(parts: Parts, session: Session, found: list[Connection]) -> list[ConnectionOut]:
+    return [_connection(one) for one in accounts(found, await parts.calendars.rows(session.who.organization, found))]
+
+
+def _connection(one: Account) -> ConnectionOut:
+    return ConnectionOut(
+        id=one.connection.id,
+        name=one.connection.name,
+        username=one.connection.username,
+        state=one.state,
+        reason=one.reason,
+        next_step=one.next_step,
+        since=one.since,
+        may_write_categories=one.connection.may_write_categories,
+    )

@@ -23,6 +23,7 @@ from settings_web.auth_door import AuthDoor
 from settings_web.calendars import Calendars
 from settings_web.connect import Connecting
 from settings_web.connections import Connections
+from settings_web.endings import Endings
 from settings_web.errors import answer_errors
 from settings_web.outside import Files, Guard, redis_readiness
 from settings_web.pages import add, connect, providers, signin
@@ -78,6 +79,7 @@ def create_app(
         calendars=monitored,
         connections=Connections(database, auth),
         connecting=Connecting(auth),
+        endings=Endings(redis),
         sync_settings=SyncSettingsOf(database, settings_announcer),
         view=View(sessions),
     )

@@ -1,6 +1,7 @@
 """auth's internal door: beginning and finishing a connect, and what is done to a connection."""
 
-from typing import Any, Literal, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
@@ -9,18 +10,6 @@ from common.errors import NotFound, Permanent, Rejected, Transient
 
 T = TypeVar("T")
 
-Outcome = Literal[
-    "accepted",
-    "declined",
-    "wrong-account",
-    "admin-consent-needed",
-    "expired",
-    "mismatch",
-    "no-mailbox",
-    "microsoft-away",
-    "app-misconfigured",
-]
-
 
 class Begun(msgspec.Struct, frozen=True):
     flow: str
@@ -28,13 +17,49 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """How a connect ended. `message` is a sentence for people; `existing`: the account was connected before."""
+    """How a connect ended. `message` and `next_step` are sentences for people, `outcome` a word that may be new to us.
 
-    outcome: Outcome
+    `existing`: the account was connected before. `admin_consent_url`: for the administrator who must approve first.
+    """
+
+    outcome: str
     connection: str | None = None
     existing: bool = False
     message: str = ""
+    next_step: str = ""
+    admin_consent_url: str | None = None
     return_to: str | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How many calendars and subscriptions stood on a connection."""
+
+    calendars: int = 0
+    subscriptions: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.calendars or self.subscriptions)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that became of a connection. `who`: a user's id, `microsoft`, `attendara`, or nobody who was named.
+
+    `deleted` and `left`: what a removal deleted, and what it could not delete in time.
+    """
+
+    at: datetime
+    who: str | None = None
+    what: str
+    reason: str | None = None
+    name: str | None = None
+    name_before: str | None = None
+    standing: Standing | None = None
+    deleted: Standing | None = None
+    left: Standing | None = None
+
+
+class _Link(msgspec.Struct, frozen=True):
+    url: str
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -61,6 +86,15 @@ class AuthDoor:
     async def remove(self, organization: str, connection: str, user: str) -> None:
         path = f"/internal/v1/connections/{connection}"
         await self._send("DELETE", path, params={"organization": organization, "user": user})
+
+    async def history(self, organization: str, connection: str) -> list[Entry]:
+        """The newest last; also of a connection that was removed."""
+        path = f"/internal/v1/connections/{connection}/history"
+        return await self._call(list[Entry], "GET", path, params={"organization": organization})
+
+    async def admin_consent_url(self, organization: str, connection: str) -> str:
+        path = f"/internal/v1/connections/{connection}/admin-consent"
+        return (await self._call(_Link, "GET", path, params={"organization": organization})).url
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -17,6 +17,7 @@ from common.messaging import Messaging
 from common.runner import Clock, utc_now
 from common.store import Calendar, Connection, Database, Document
 from settings_web.offered import Offered, offered
+from settings_web.rows import Row, rows
 
 log = structlog.get_logger()
 
@@ -57,6 +58,10 @@ class Calendars:
         """The active ones, oldest first, as whole documents."""
         query = {"organization": organization, "state": "active"}
         return await self.database.calendars.find(query).sort("_id").to_list()
+
+    async def rows(self, organization: str, connections: Sequence[Connection]) -> list[Row]:
+        """As the page shows them. `connections`: the organization's."""
+        return await rows(self.database, await self.all(organization), connections, self.clock())
 
     async def one(self, organization: str, calendar: str) -> Calendar:
         found = await store.find_one(Calendar, self.database.calendars, organization, calendar)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from common import store
 from common.errors import NotFound, Rejected
 from common.store import Connection, Database
-from settings_web.auth_door import AuthDoor
+from settings_web.auth_door import AuthDoor, Entry
 from settings_web.text import one_line
 
 LONGEST_LABEL = 80
+MOST_REMOVED = 100
 
 
 @dataclass
@@ -28,6 +29,22 @@ class Connections:
         if found.state == "removed":
             raise NotFound("no such connection")
         return found
+
+    async def removed(self, organization: str) -> list[Connection]:
+        """Those that are gone, the last first."""
+        query = {"organization": organization, "state": "removed"}
+        documents = self.database.connections.find(query).sort("since", -1).limit(MOST_REMOVED)
+        return [store.read(Connection, document) async for document in documents]
+
+    async def history(self, organization: str, connection: str) -> tuple[Connection, list[Entry]]:
+        """Also of one that was removed; the newest last."""
+        found = await store.find_one(Connection, self.database.connections, organization, connection)
+        return found, await self.auth.history(organization, connection)
+
+    async def admin_consent_url(self, organization: str, connection: str) -> str:
+        """The link for the administrator of the account's tenant."""
+        await self.one(organization, connection)
+        return await self.auth.admin_consent_url(organization, connection)
 
     async def rename(self, organization: str, connection: str, label: str, user: str) -> str:
         """`user`: who wishes it. Returns the label as it was saved. Raises Rejected (422) if it is empty, too long or in use."""

@@ -10,6 +10,7 @@ from common.errors import Rejected
 from settings_web.calendars import Calendars
 from settings_web.connect import Connecting
 from settings_web.connections import Connections
+from settings_web.endings import Endings
 from settings_web.sessions import Session, Sessions
 from settings_web.settings import Settings
 from settings_web.signin import SignIn
@@ -29,6 +30,7 @@ class Parts:
     calendars: Calendars
     connections: Connections
     connecting: Connecting
+    endings: Endings
     sync_settings: SyncSettingsOf
     view: View
 

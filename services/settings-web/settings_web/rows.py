@@ -7,6 +7,7 @@ from typing import Literal
 
 from common import store
 from common.store import Connection, Database, Document, Subscription, SyncState
+from settings_web.reasons import STATES, why
 
 State = Literal["syncing", "up-to-date", "catching-up", "delayed", "needs-reconnect", "needs-admin-consent", "removing"]
 
@@ -54,10 +55,7 @@ async def rows(database: Database, calendars: Sequence[Document], connections: S
         async for document in database.subscriptions.find({"calendar": {"$in": ids}})
     }
     known = {connection.id: connection for connection in connections}
-    return [
-        row(one, known.get(one["connection"]), states.get(one["_id"]), pushes.get(one["_id"]), now)
-        for one in calendars
-    ]
+    return [row(one, known.get(one["connection"]), states.get(one["_id"]), pushes.get(one["_id"]), now) for one in calendars]
 
 
 def row(
@@ -85,13 +83,14 @@ def _state(
 ) -> tuple[State, str, str | None]:
     if connection is None or connection.state in ("removing", "removed"):
         return "removing", "Removing", "The account is being removed."
-    if connection.state == "needs-reconnect":
-        return "needs-reconnect", "Needs reconnect", "Microsoft asks the account’s owner to sign in again."
-    if connection.state == "needs-admin-consent":
-        return "needs-admin-consent", "Needs approval", "An administrator of your Microsoft 365 has to approve Attendara."
-    if missing and (sync is None or sync.last_error in (None, *DEAD)):
-        return "catching-up", "Catching up…", f"The account is connected again. {missing}"
-    return _sync_state(sync, asked_at, now)
+    if connection.state in ("needs-reconnect", "needs-admin-consent"):
+        return connection.state, STATES[connection.state], why(connection)[0]
+    usual = _sync_state(sync, asked_at, now)
+    if missing and sync and sync.state != "first":
+        fresh = now - connection.since < SILENCE and sync.last_error in (None, *DEAD)
+        if fresh or usual[0] != "delayed":
+            return "catching-up", "Catching up…", f"The account is connected again. {missing}"
+    return usual
 
 
 def _missing(calendar: Document, connection: Connection, sync: SyncState | None, subscription: Subscription | None) -> str | None:

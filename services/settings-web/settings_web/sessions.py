@@ -5,7 +5,7 @@ Whoever reads Redis can so take over nobody's session. Redis away is Transient: 
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,8 @@ from redis.exceptions import RedisError
 from common.errors import Transient
 
 NOTICE_LIFETIME = timedelta(minutes=10)
+NAME_LIFETIME = timedelta(days=180)
+"""How long the name of somebody who signed in is known to those who read what they did."""
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,7 @@ class Sessions:
         session = Session(key=hashed(cookie), who=who, csrf=secrets.token_urlsafe(32))
         with redis_translated():
             await self.redis.set(_session(session.key), msgspec.json.encode(session), ex=self.lifetime)
+            await self.redis.set(_name(who.organization, who.user), msgspec.json.encode(who.name), ex=NAME_LIFETIME)
         return cookie
 
     async def find(self, cookie: str | None) -> Session | None:
@@ -72,6 +75,15 @@ class Sessions:
         if cookie:
             with redis_translated():
                 await self.redis.delete(_session(hashed(cookie)), _notices(hashed(cookie)))
+
+    async def names(self, organization: str, users: Collection[str]) -> dict[str, str]:
+        """Those that are known: of who signed in within the last months."""
+        if not users:
+            return {}
+        ordered = sorted(users)
+        with redis_translated():
+            found = await self.redis.mget([_name(organization, user) for user in ordered])
+        return {user: msgspec.json.decode(name, type=str) for user, name in zip(ordered, found, strict=True) if name}
 
     async def tell(self, session: Session, notice: Notice) -> None:
         """Keeps a notice for the next page that this session looks at."""
@@ -102,3 +114,7 @@ def _session(key: str) -> str:
 
 def _notices(key: str) -> str:
     return f"notice:{key}"
+
+
+def _name(organization: str, user: str) -> str:
+    return f"name:{hashed(repr((organization, user)))}"

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.errors import AdminConsentNeeded, AttendaraError, ReconnectNeeded, Rejected, Throttled
+from settings_web.reasons import STATES
 from settings_web.rows import ago, exact
 from settings_web.sessions import Session, Sessions
 
@@ -41,6 +42,13 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+MICROSOFT = {
+    "personal_apps": "https://account.live.com/consent/Manage",
+    "my_apps": "https://myapps.microsoft.com",
+    "entra": "https://entra.microsoft.com",
+}
+"""Where people look after what they have allowed apps: a personal account, a work account, and a tenant's administrator."""
+
 
 class View:
     """Renders templates; `sessions` has the notice that waits for the next page."""
@@ -52,6 +60,7 @@ class View:
         )
         icons = Markup(ICONS.read_text())  # noqa: S704
         self._templates.globals.update(static=static, icons=icons, exact=exact, ago=ago, now=lambda: datetime.now(UTC))
+        self._templates.globals.update(microsoft=MICROSOFT, states=STATES)
 
     async def page(self, request: Request, session: Session, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """A whole page for somebody who is signed in."""

@@ -66,6 +66,7 @@ async def _offer(
         status=status,
         connection=found,
         calendars=calendars,
+        names=await parts.sync_settings.read(session.who.organization),
         away=away,
         refused=sentence_of(refused) if refused else None,
     )

@@ -1,15 +1,14 @@
 """Settings → Calendars: the list, which refreshes itself, and what is done to a calendar."""
 
-import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from settings_web.connect import CALENDARS
 from settings_web.pages.again import again
+from settings_web.pages.table import refreshed, table
 from settings_web.parts import Admin, Changing, HasParts, Looking, Parts
-from settings_web.rows import rows
 from settings_web.sessions import Notice, Session
 
 routes = APIRouter(prefix=CALENDARS, include_in_schema=False)
@@ -21,19 +20,15 @@ async def page(request: Request, parts: HasParts, session: Looking) -> Response:
 
 
 @routes.get("/rows")
-async def table(request: Request, parts: HasParts, session: Looking, seen: str = "") -> Response:
-    """204, which htmx leaves alone, while the table is as the browser has it: so focus and selection stay where they are."""
-    found = await _table(request, parts, session)
-    if found["seen"] == seen:
-        return Response(status_code=204)
-    return parts.view.bare(request, "calendars_table.html", session=session, table=found)
+async def rows_again(request: Request, parts: HasParts, session: Looking, seen: str = "") -> Response:
+    return refreshed(parts, request, await _table(request, parts, session), seen)
 
 
 @routes.post("/{calendar}/sync")
 async def sync(request: Request, parts: HasParts, session: Changing, calendar: str) -> Response:
     await parts.calendars.request_sync(session.who.organization, calendar)
     if request.headers.get("hx-request"):
-        return parts.view.bare(request, "calendars_table.html", session=session, table=await _table(request, parts, session))
+        return refreshed(parts, request, await _table(request, parts, session))
     return RedirectResponse(CALENDARS, 303)
 
 
@@ -51,17 +46,7 @@ async def remove(parts: HasParts, session: Changing, calendar: str, remove_label
     return await again(parts, session, CALENDARS, notice)
 
 
-async def _table(request: Request, parts: Parts, session: Session) -> dict[str, object]:
+async def _table(request: Request, parts: Parts, session: Session) -> Any:
     organization = session.who.organization
-    connections = await parts.connections.all(organization)
-    calendars = await parts.calendars.all(organization)
-    found = await rows(parts.calendars.database, calendars, connections, parts.calendars.clock())
-    busy = any(row.busy for row in found)
-    body = parts.view.text(request, "calendars_rows.html", session=session, rows=found) if found else ""
-    return {
-        "rows": body,
-        "empty": not found,
-        "connections": bool(connections),
-        "every": 1 if busy else 5,
-        "seen": hashlib.sha256(f"{busy}{body}".encode()).hexdigest()[:16],
-    }
+    found = await parts.calendars.rows(organization, await parts.connections.all(organization))
+    return table(parts, request, session, CALENDARS, "calendars_rows.html", [row.busy for row in found], rows=found)

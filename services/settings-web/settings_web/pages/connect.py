@@ -5,15 +5,19 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from common.errors import AttendaraError, Rejected
-from settings_web.connect import ADD_CALENDAR, PROVIDERS, notice_of, own_page
+from common.errors import AttendaraError, NotFound, Rejected
+from common.store import Connection
+from settings_web.auth_door import Finished
+from settings_web.connect import ADD_CALENDAR, PROVIDERS, own_page
+from settings_web.endings import manner_of
 from settings_web.pages.again import again
-from settings_web.parts import Changing, HasParts, Parts, SignInNeeded, session
+from settings_web.parts import Admin, Changing, HasParts, Parts, SignInNeeded, session
 from settings_web.sessions import Notice, Session
 from settings_web.view import sentence_of
 
 FLOW_COOKIE = "attendara_connect"
 FLOW_SECONDS = 600
+ENDED = "/connect/microsoft/ended"
 
 routes = APIRouter(include_in_schema=False)
 
@@ -43,14 +47,64 @@ async def back(request: Request, parts: HasParts, session: Annotated[Session, De
     try:
         finished = await parts.connecting.finish(session, request.cookies.get(FLOW_COOKIE), dict(request.query_params))
     except AttendaraError as error:
-        response = await again(parts, session, ADD_CALENDAR, _away(error))
+        finished = Finished("unfinished", message=sentence_of(error), return_to=ADD_CALENDAR)
+    if finished.outcome == "accepted":
+        response = await _accepted(parts, session, finished)
     else:
-        page, notice = own_page(finished.return_to), notice_of(finished)
-        if finished.outcome == "accepted" and page == ADD_CALENDAR and finished.connection:
-            page = f"{ADD_CALENDAR}/{finished.connection}" if finished.existing else f"{PROVIDERS}/{finished.connection}/label"
-        response = await again(parts, session, page, notice)
+        await parts.endings.keep(session, finished)
+        response = RedirectResponse(ENDED, 303)
     response.delete_cookie(FLOW_COOKIE, path="/connect")
     return response
+
+
+@routes.get(ENDED)
+async def ended(request: Request, parts: HasParts, session: Admin) -> Response:
+    """What became of this session's last way to Microsoft, if it ended otherwise than well."""
+    finished = await parts.endings.last(session)
+    if finished is None:
+        return RedirectResponse(ADD_CALENDAR, 303)
+    connection = await _still_there(parts, session, finished.connection)
+    back_to = own_page(finished.return_to, PROVIDERS if connection else ADD_CALENDAR)
+    return await parts.view.page(
+        request,
+        session,
+        "connect_ended.html",
+        finished=finished,
+        manner=manner_of(finished),
+        connection=connection,
+        back_to=back_to,
+    )
+
+
+@routes.get("/connect/microsoft/admin-return")
+async def admin_return(request: Request, parts: HasParts) -> Response:
+    """Where Microsoft sends an administrator: most likely nobody of ours. Nothing here is believed, kept or repeated."""
+    query = request.query_params
+    approved = "yes" if query.get("admin_consent", "").casefold() == "true" else "nothing"
+    return parts.view.bare(request, "admin_return.html", said="no" if "error" in query else approved)
+
+
+async def _accepted(parts: Parts, session: Session, finished: Finished) -> Response:
+    """A new account is given its label; one that was connected already only has its calendars to be chosen."""
+    connection = await parts.connections.one(session.who.organization, finished.connection or "")
+    if own_page(finished.return_to) == PROVIDERS:
+        notice = Notice(kind="success", text=f"{connection.name} is connected again.")
+        return await again(parts, session, PROVIDERS, notice)
+    if finished.existing:
+        text = f"{connection.username} is connected already, as “{connection.name}”, and its sign-in is fresh again."
+        notice = Notice(kind="info", text=text, next_step="Choose its calendars below.")
+        return await again(parts, session, f"{ADD_CALENDAR}/{connection.id}", notice)
+    notice = Notice(kind="success", text=finished.message)
+    return await again(parts, session, f"{PROVIDERS}/{connection.id}/label", notice)
+
+
+async def _still_there(parts: Parts, session: Session, connection: str | None) -> Connection | None:
+    """None also for one that is being removed: it can't be reconnected."""
+    try:
+        found = await parts.connections.one(session.who.organization, connection or "")
+    except NotFound:
+        return None
+    return found if found.state != "removing" else None
 
 
 async def _to_microsoft(
@@ -60,13 +114,9 @@ async def _to_microsoft(
     try:
         begun = await parts.connecting.begin(session, return_to, connection)
     except AttendaraError as error:
-        await parts.sessions.tell(session, _away(error))
+        await parts.sessions.tell(session, Notice(kind="danger", text=sentence_of(error)))
         return RedirectResponse(return_to, 303)
     response = parts.view.bare(request, "to_microsoft.html", url=begun.url)
     secure = not parts.settings.local
     response.set_cookie(FLOW_COOKIE, begun.cookie, FLOW_SECONDS, path="/connect", httponly=True, secure=secure, samesite="lax")
     return response
-
-
-def _away(error: AttendaraError) -> Notice:
-    return Notice(kind="danger", text=sentence_of(error))

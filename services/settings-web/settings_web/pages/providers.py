@@ -1,14 +1,17 @@
-"""Settings → Manage providers: the connected accounts, their labels, and their removal."""
+"""Settings → Manage providers: the connected accounts, how they stand, their history, their labels, and their removal."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 
 from common.errors import AttendaraError, Rejected, Transient
+from settings_web.accounts import accounts, is_personal
 from settings_web.connect import ADD_CALENDAR, PROVIDERS
+from settings_web.history import people, story
 from settings_web.pages.again import again
-from settings_web.parts import Admin, Changing, HasParts, Looking
-from settings_web.sessions import Notice
+from settings_web.pages.table import refreshed, table
+from settings_web.parts import Admin, Changing, HasParts, Looking, Parts
+from settings_web.sessions import Notice, Session
 from settings_web.view import sentence_of
 
 routes = APIRouter(prefix=PROVIDERS, include_in_schema=False)
@@ -16,8 +19,37 @@ routes = APIRouter(prefix=PROVIDERS, include_in_schema=False)
 
 @routes.get("")
 async def page(request: Request, parts: HasParts, session: Looking) -> Response:
-    connections = await parts.connections.all(session.who.organization)
-    return await parts.view.page(request, session, "providers.html", connections=connections)
+    removed = await parts.connections.removed(session.who.organization)
+    found = await _table(request, parts, session)
+    return await parts.view.page(request, session, "providers.html", table=found, removed=removed)
+
+
+@routes.get("/rows")
+async def rows_again(request: Request, parts: HasParts, session: Looking, seen: str = "") -> Response:
+    return refreshed(parts, request, await _table(request, parts, session), seen)
+
+
+@routes.get("/{connection}/history")
+async def history(request: Request, parts: HasParts, session: Looking, connection: str) -> Response:
+    found, entries = await parts.connections.history(session.who.organization, connection)
+    names = await parts.sessions.names(session.who.organization, people(entries))
+    lines = story(entries, names)
+    return await parts.view.dialog(request, session, "history.html", connection=found, lines=lines, personal=is_personal(found))
+
+
+@routes.get("/{connection}/approval")
+async def ask_for_approval(request: Request, parts: HasParts, session: Admin, connection: str) -> Response:
+    found = await parts.connections.one(session.who.organization, connection)
+    url = await parts.connections.admin_consent_url(session.who.organization, connection)
+    return await parts.view.dialog(request, session, "approval.html", connection=found, url=url)
+
+
+@routes.get("/{connection}/categories")
+async def explain_categories(request: Request, parts: HasParts, session: Looking, connection: str) -> Response:
+    """How to add them by hand, for an account through which we may not."""
+    found = await parts.connections.one(session.who.organization, connection)
+    names = await parts.sync_settings.read(session.who.organization)
+    return await parts.view.dialog(request, session, "categories.html", connection=found, names=names)
 
 
 @routes.get("/{connection}/label")
@@ -59,8 +91,10 @@ async def save_label(
 @routes.get("/{connection}/remove")
 async def confirm_removal(request: Request, parts: HasParts, session: Admin, connection: str) -> Response:
     found = await parts.connections.one(session.who.organization, connection)
-    calendars = [one for one in await parts.calendars.all(session.who.organization) if one["connection"] == connection]
-    return await parts.view.dialog(request, session, "remove_connection.html", connection=found, calendars=calendars)
+    calendars = [row for row in await parts.calendars.rows(session.who.organization, [found]) if row.connection == connection]
+    return await parts.view.dialog(
+        request, session, "remove_connection.html", connection=found, calendars=calendars, personal=is_personal(found)
+    )
 
 
 @routes.post("/{connection}/remove")
@@ -71,5 +105,15 @@ async def remove(parts: HasParts, session: Changing, connection: str, remove_lab
         await parts.connections.remove(session.who.organization, connection, session.who.user)
     except AttendaraError as error:
         return await again(parts, session, PROVIDERS, Notice(kind="danger", text=sentence_of(error)))
-    notice = Notice(kind="success", text=f"{found.name} is being removed, with its calendars and appointments.")
+    notice = Notice(
+        kind="success",
+        text=f"{found.name} is being removed, with its calendars and appointments.",
+        next_step="Microsoft still remembers that you allowed Attendara. The account’s history says how to take that back.",
+    )
     return await again(parts, session, PROVIDERS, notice)
+
+
+async def _table(request: Request, parts: Parts, session: Session) -> Any:
+    connections = await parts.connections.all(session.who.organization)
+    found = accounts(connections, await parts.calendars.rows(session.who.organization, connections))
+    return table(parts, request, session, PROVIDERS, "providers_rows.html", [one.busy for one in found], accounts=found)

@@ -34,5 +34,11 @@ async def _page(
     request: Request, parts: Parts, session: Session, shown: SyncSettings | Wanted, refused: Rejected | None = None
 ) -> Response:
     status = refused.status if refused else 200
-    context = {"shown": shown, "refused": str(refused) if refused else None}
+    connections = await parts.connections.all(session.who.organization)
+    context = {
+        "shown": shown,
+        "refused": str(refused) if refused else None,
+        "saved": await parts.sync_settings.read(session.who.organization),
+        "colourless": [one.username for one in connections if not one.may_write_categories],
+    }
     return await parts.view.page(request, session, "sync_settings.html", status=status, **context)

@@ -1,4 +1,5 @@
-// What the pages do beyond forms and htmx: dialogs that are modal, the CSRF header, a word when refreshing fails.
+// What the pages do beyond forms and htmx: dialogs that are modal, the CSRF header, a word when refreshing fails,
+// times in the reader’s own zone, and buttons that copy.
 let opener = null;
 
 function show(dialog) {
@@ -40,3 +41,24 @@ const offline = (is) => { document.getElementById("offline").hidden = !is; };
 document.body.addEventListener("htmx:sendError", () => offline(true));
 document.body.addEventListener("htmx:responseError", () => offline(true));
 document.body.addEventListener("htmx:beforeOnLoad", ({ detail }) => offline(detail.xhr.status >= 400));
+
+const ZONED = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+
+function dress(part) {
+  part.querySelectorAll("time").forEach((time) => {
+    const here = ZONED.format(new Date(time.dateTime));
+    if ("exact" in time.dataset) time.textContent = here;
+    else time.title = here;
+  });
+  part.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+}
+document.body.addEventListener("htmx:load", ({ detail }) => dress(detail.elt));
+
+document.body.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  field.select();
+  const said = await navigator.clipboard?.writeText(field.value).then(() => "Copied.", () => null);
+  document.getElementById(`${field.id}-done`).textContent = said ?? "Press Ctrl+C to copy.";
+});
