@@ -77,6 +77,12 @@ class Lifecycle:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def time_went_back(self, _: datetime) -> None:
+        """Say anew when each subscription is due."""
+        self.clear()
+        self._started = False
+        self.start()
+
     def clear(self) -> None:
         self._due.clear()
         self._queue.clear()

@@ -36,7 +36,10 @@ async def advance_clock(sandbox: TheSandbox, by: Advance) -> Now:
 @router.post("/clock/reset")
 async def reset_clock(sandbox: TheSandbox) -> Now:
     """Back to the real time; what has ended meanwhile stays ended."""
+    before = sandbox.clock.now()
     sandbox.clock.clear()
+    for part in (sandbox.tokens, sandbox.subscriptions, sandbox.lifecycle):
+        part.time_went_back(before)
     return Now(now=sandbox.clock.now())
 
 

@@ -118,6 +118,15 @@ class Subscriptions:
         del self._all[subscription.id], self._by_account[subscription.account][subscription.id]
         self._database.delete(KIND, subscription.id)
 
+    def time_went_back(self, before: datetime) -> None:
+        """Those that had ended by the time that it was before stay gone; none was challenged later than now."""
+        for subscription in list(self._all.values()):
+            if subscription.expires <= before:
+                self.remove(subscription)
+            else:
+                subscription.challenged = min(subscription.challenged, self._clock.now())
+                self.store(subscription)
+
     def clear(self) -> None:
         self._all.clear()
         self._by_account.clear()

@@ -159,13 +159,29 @@ class Tokens:
     def challenge(self, account: str) -> None:
         """From now on Graph answers the account's cp1 tokens with a claims challenge: each grant's until it was signed in for
         again, or refreshed with the claims of the challenge."""
-        self._challenges[account] = self._clock.now()
-        self._database.put(CHALLENGE, account, {"at": self._challenges[account].isoformat()})
+        self._challenge_since(account, self._clock.now())
 
     def challenge_for(self, token: AccessToken) -> str | None:
         """The `claims` with which Graph challenges the token, in base64, or None if it is good."""
         at = self._challenges.get(token.account) if token.cp1 else None
         return challenge(at) if at and token.proved_at <= at else None
+
+    def time_went_back(self, before: datetime) -> None:
+        """What had ended by the time that it was before stays ended; nothing was given, used or proved later than now."""
+        now = self._clock.now()
+        for text, token in list(self._access.items()):
+            if token.expires_at <= before:
+                self._drop_access(text)
+                continue
+            expires = min(token.expires_at, now + (CP1_LIFETIME if token.cp1 else ACCESS_LIFETIME))
+            self._access[text] = msgspec.structs.replace(token, expires_at=expires, proved_at=min(token.proved_at, now))
+            self._database.put(ACCESS, text, self._access[text])
+        for text, kept in self._refresh.items():
+            dead = kept.revoked or (700082 if kept.used_at + REFRESH_LIFETIME <= before else 0)
+            times = {"used_at": min(kept.used_at, now), "proved_at": min(kept.proved_at, now)}
+            self._keep(text, msgspec.structs.replace(kept, revoked=dead, **times))
+        for account, at in self._challenges.items():
+            self._challenge_since(account, min(at, now))
 
     def clear(self) -> None:
         """Forget every token, code and consent; the signing key stays."""
@@ -176,6 +192,10 @@ class Tokens:
             self._database.clear(kind)
         self.codes.clear()
         self.consents.clear()
+
+    def _challenge_since(self, account: str, at: datetime) -> None:
+        self._challenges[account] = at
+        self._database.put(CHALLENGE, account, {"at": at.isoformat()})
 
     def _keep(self, text: str, token: RefreshToken) -> None:
         self._refresh[text] = token
