@@ -165,7 +165,7 @@ class Contract:
         wanted = {*selected, "id"} if selected else {*whole["properties"]} - {*asked}
         has = {name for name in item if "@" not in name}
         allowed = {name for name in asked if name in expand}
-        if missing := sorted(name for name in wanted - has if "@" not in name):
+        if missing := sorted(name for name in wanted - has - {*asked} if "@" not in name):  # $select alone may not be enough
             yield f"{entity} without {missing}"
         if more := sorted(has - wanted - allowed):
             yield f"{entity} with {more}, for which nobody asked"

@@ -1,12 +1,15 @@
 """Many requests in one: which batches Graph takes, and what becomes of each request inside."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from outlook_sandbox.faults import BatchUnpaced, ErrorAnswer, Slow, Throttled
+from tests.serving import until
 from tests.unit.sandbox.graph_client import Graph, Json, sandbox_graph
 
 JSON = {"Content-Type": "application/json"}
@@ -164,9 +167,12 @@ async def test_microsofts_own_example_is_answered_although_little_of_it_is_known
 
 
 async def test_more_than_four_run_four_at_a_time(graph: Graph) -> None:
-    graph.sandbox.faults.add(Slow(path="/me", seconds=0.01))
-    answers = await batch(graph, *(get(str(number)) for number in range(20)))
-    assert set(statuses(answers).values()) == {200}
+    slow = graph.sandbox.faults.add(Slow(path="/me", seconds=60))
+    answering = asyncio.create_task(batch(graph, *(get(str(number)) for number in range(20))))
+    for fours in range(1, 6):
+        await until(lambda fours=fours: slow.struck == 4 * fours)  # type: ignore[misc]
+        graph.sandbox.clock.advance(timedelta(seconds=60))
+    assert set(statuses(await answering).values()) == {200}
 
 
 async def test_a_batch_that_runs_all_at_once_is_throttled_beyond_four(graph: Graph) -> None:

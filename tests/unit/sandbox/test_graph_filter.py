@@ -208,6 +208,7 @@ async def test_extended_properties_are_kept_and_shown_only_to_who_asks_for_them(
         found: list[Json] = shown.get("singleValueExtendedProperties", [])
         return found
 
+    assert "singleValueExtendedProperties" not in await graph.get(f"{path}?$select=singleValueExtendedProperties")
     assert await expanded(f"id eq '{COLOR}'") == tagged(color="Blue")
     assert await expanded(f"id eq '{COLOR}' or id eq '{LEVEL}'") == tagged(level="7", color="Blue")
     assert await expanded(f"(id eq '{COLOR}') or (id eq '{LEVEL}')") == tagged(level="7", color="Blue")

@@ -47,6 +47,10 @@ def _undecoded(there: Endpoint) -> None:
     there.reply = lambda token: token.replace(" ", "%20")
 
 
+def _half_decoded(there: Endpoint) -> None:
+    there.reply = lambda token: token.replace("+", " ")
+
+
 def _html(there: Endpoint) -> None:
     there.headers["content-type"] = "text/html"
 
@@ -63,7 +67,7 @@ def _asleep(there: Endpoint) -> None:
     ("behave", "message"),
     [
         (_not_200, NOT_200), (_redirected, NOT_200),
-        (_undecoded, NOT_THE_TOKEN), (_html, NOT_THE_TOKEN), (_endless, NOT_THE_TOKEN),
+        (_undecoded, NOT_THE_TOKEN), (_half_decoded, NOT_THE_TOKEN), (_html, NOT_THE_TOKEN), (_endless, NOT_THE_TOKEN),
         (_asleep, TIMED_OUT),
     ],
 )  # fmt: skip
@@ -105,6 +109,7 @@ async def test_the_same_again_is_409_with_the_existing_id(app: Subscriber) -> No
         "ObjectIdentifierInUse",
         f"Subscription Id {made['id']} already exists for the requested combination",
     )
+    assert len(app.there.handshakes) == 1
     await app.subscribe(changeType="created")
 
 
@@ -195,7 +200,8 @@ async def test_a_single_event_or_a_list_of_calendars_is_no_resource(app: Subscri
         {"notificationUrl": "http://localhost:99999/"}, {"notificationUrl": ""},
         {"lifecycleNotificationUrl": "ftp://localhost/"}, {"changeType": "moved"}, {"changeType": None},
         {"clientState": "x" * 129}, {"clientState": 1}, {"expirationDateTime": "soon"}, {"expirationDateTime": None},
-        {"latestSupportedTlsVersion": "v2"}, {"includeResourceData": "yes"}, {"encryptionCertificate": "no certificate"},
+        {"latestSupportedTlsVersion": "v2"}, {"latestSupportedTlsVersion": ["v1_2"]},
+        {"includeResourceData": "yes"}, {"encryptionCertificate": "no certificate"},
     ],
 )  # fmt: skip
 async def test_what_is_not_in_order_is_refused_before_any_handshake(app: Subscriber, change: dict[str, Any]) -> None:

@@ -139,7 +139,11 @@ async def test_nobody_there_is_no_response_but_is_tried_again(app: Subscriber) -
     async with endpoint() as gone:
         await app.subscribe(notificationUrl=gone.url)
     await app.graph.create()
-    [shown] = app.graph.sandbox.delivery.states()
+    states = app.graph.sandbox.delivery.states
+    await until(lambda: states()[0].posts == 1)
+    await app.advance(seconds=1)
+    await until(lambda: states()[0].posts == 2)
+    [shown] = states()
     assert (shown.address, shown.responses, shown.waiting) == (gone.url, 0, 2)
 
 
