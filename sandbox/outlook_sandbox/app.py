@@ -15,9 +15,10 @@ from outlook_sandbox.customers.feed import Feed
 from outlook_sandbox.cut import CuttableApp
 from outlook_sandbox.database import Database
 from outlook_sandbox.delivery.delivery import Delivery
+from outlook_sandbox.delivery.lifecycle import Lifecycle
 from outlook_sandbox.faults import Faults
 from outlook_sandbox.graph.limits import Limits
-from outlook_sandbox.graph.mailbox import Mailboxes
+from outlook_sandbox.graph.mailboxes import Mailboxes
 from outlook_sandbox.graph.resource_data import ResourceData
 from outlook_sandbox.graph.routes import Door
 from outlook_sandbox.graph.settling import Settling
@@ -31,7 +32,6 @@ from outlook_sandbox.issuer import routes as issuer
 from outlook_sandbox.issuer.provider import Provider
 from outlook_sandbox.journal import Journal
 from outlook_sandbox.journaling import Journaled
-from outlook_sandbox.lifecycle import Lifecycle
 from outlook_sandbox.pages import routes as pages
 from outlook_sandbox.settings import Settings
 from outlook_sandbox.state import Sandbox

@@ -133,8 +133,7 @@ def _first_event(account: Account, calendar: str, number: int, start: datetime, 
 
 
 def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:
-    main = mailbox.default_calendar or mailbox.add_calendar("Calendar")
-    anna = Diary(mailbox, main, monday, now)
+    anna = Diary(mailbox, _main(mailbox), monday, now)
     for day in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11):
         anna.treatments(day, ("08:00", "09:15", "10:30"), "Anna")
     _team_meeting(anna)
@@ -151,8 +150,7 @@ def _work(mailbox: Mailbox, monday: date, now: datetime) -> None:
 
 
 def _personal(mailbox: Mailbox, monday: date, now: datetime) -> None:
-    main = mailbox.default_calendar or mailbox.add_calendar("Calendar")
-    jonas = Diary(mailbox, main, monday, now)
+    jonas = Diary(mailbox, _main(mailbox), monday, now)
     for day in (0, 2, 4, 8, 10):
         jonas.treatments(day, ("09:00", "10:15"), "Jonas")
     jonas.add(1, "18:30", 90, "Choir", recurrence=_weekly(monday, 1), sensitivity="personal")
@@ -164,6 +162,10 @@ def _personal(mailbox: Mailbox, monday: date, now: datetime) -> None:
     _given(mailbox, "Holidays in Switzerland", {name: date(monday.year, *day) for name, day in HOLIDAYS}, monday, now)
 
 
+def _main(mailbox: Mailbox) -> Calendar:
+    return mailbox.default_calendar or mailbox.add_calendar("Calendar", is_default=True)
+
+
 def _given(mailbox: Mailbox, name: str, days: dict[str, date], monday: date, now: datetime) -> None:
     """A calendar that Outlook itself keeps beside a person's own: the days of a year, for everybody to read only."""
     diary = Diary(mailbox, mailbox.add_calendar(name, can_edit=False), monday, now)
@@ -172,10 +174,10 @@ def _given(mailbox: Mailbox, name: str, days: dict[str, date], monday: date, now
 
 
 def _clinic(clinician: Mailbox, admin: Mailbox, monday: date, now: datetime) -> None:
-    lukas = Diary(clinician, clinician.default_calendar or clinician.add_calendar("Calendar"), monday, now)
+    lukas = Diary(clinician, _main(clinician), monday, now)
     for day in (0, 1, 3, 7, 9):
         lukas.treatments(day, ("08:30", "13:00"), "Lukas")
-    regula = Diary(admin, admin.default_calendar or admin.add_calendar("Calendar"), monday, now)
+    regula = Diary(admin, _main(admin), monday, now)
     regula.add(1, "09:00", 60, "Applications waiting for approval", categories=["Yellow category"])
     regula.add(3, "14:00", 90, "Data protection round", recurrence=_weekly(monday, 3))
 

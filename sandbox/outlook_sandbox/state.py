@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from outlook_sandbox.customers.feed import Feed
     from outlook_sandbox.database import Database
     from outlook_sandbox.delivery.delivery import Delivery
+    from outlook_sandbox.delivery.lifecycle import Lifecycle
     from outlook_sandbox.faults import Faults
     from outlook_sandbox.graph.limits import Limits
-    from outlook_sandbox.graph.mailbox import Mailboxes
+    from outlook_sandbox.graph.mailboxes import Mailboxes
     from outlook_sandbox.graph.settling import Settling
     from outlook_sandbox.graph.subscriptions import Subscriptions
     from outlook_sandbox.identity.apps import Apps
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from outlook_sandbox.identity.tokens import Tokens
     from outlook_sandbox.issuer.provider import Provider
     from outlook_sandbox.journal import Journal
-    from outlook_sandbox.lifecycle import Lifecycle
     from outlook_sandbox.settings import Settings
 
 

@@ -7,8 +7,8 @@ from outlook_sandbox.control.models import CalendarShown, Generation, Loaded, Mo
 from outlook_sandbox.control.problems import refusals
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar
-from outlook_sandbox.ics import BadCalendar, load_calendar
-from outlook_sandbox.ics_export import export_calendar
+from outlook_sandbox.ics.export import export_calendar
+from outlook_sandbox.ics.loading import BadCalendar, load_calendar
 
 ICS = "text/calendar"
 

@@ -9,7 +9,8 @@ from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.annotations import annotated
 from outlook_sandbox.graph.encryption import encrypt, read_certificate, validation_token
 from outlook_sandbox.graph.errors import invalid_request
-from outlook_sandbox.graph.mailbox import Change, Mailboxes
+from outlook_sandbox.graph.mailbox import Change
+from outlook_sandbox.graph.mailboxes import Mailboxes
 from outlook_sandbox.graph.occurrences import occurrence, whole
 from outlook_sandbox.graph.prefer import Preferences
 from outlook_sandbox.graph.properties import EVENT

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from outlook_sandbox.delivery.handshake import shake_hands
 from outlook_sandbox.faults import SubscriptionRefused, SubscriptionsUnlisted
 from outlook_sandbox.graph import resource_data
 from outlook_sandbox.graph.errors import GraphError, body_refused, invalid_request, unauthenticated
-from outlook_sandbox.graph.handshake import shake_hands
 from outlook_sandbox.graph.operations import ANY_SCOPE, METADATA, READ_CALENDARS, Answer, Call, operations
 from outlook_sandbox.graph.paging import page
 from outlook_sandbox.graph.resources import read_resource

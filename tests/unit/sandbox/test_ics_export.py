@@ -9,7 +9,7 @@ from typing import Any
 import icalendar
 import pytest
 
-from outlook_sandbox.ics_export import export_calendar
+from outlook_sandbox.ics.export import export_calendar
 from tests.unit.sandbox.graph_client import Graph, Json, sandbox_graph, weekly
 from tests.unit.sandbox.real_calendars import FILES, FOLDER, REFUSED, Occurrence, expected, own_zone, series_file, years
 

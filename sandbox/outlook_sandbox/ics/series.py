@@ -7,13 +7,13 @@ from typing import get_args
 
 import msgspec
 
-from outlook_sandbox import ics_rules
 from outlook_sandbox import recurrence as series
 from outlook_sandbox.graph import ids
 from outlook_sandbox.graph.model import Calendar, Event, Exceptional, Span
 from outlook_sandbox.graph.render import new_uid
-from outlook_sandbox.ics_entries import Entry
-from outlook_sandbox.ics_rules import BadRule
+from outlook_sandbox.ics import rules
+from outlook_sandbox.ics.entries import Entry
+from outlook_sandbox.ics.rules import BadRule
 from outlook_sandbox.recurrence import Day, Recurrence
 
 DAYS: tuple[Day, ...] = get_args(Day)
@@ -61,7 +61,7 @@ def events_of(group: Group, calendar: Calendar, now: datetime) -> list[Event]:
         raise BadRule("it has several rules, Outlook's series have one")
     if not core.rules:
         return _single(core, changes, calendar, now)
-    if next(ics_rules.occurrences(core.rules[0], core.span, floating=core.floating), None) is None:
+    if next(rules.occurrences(core.rules[0], core.span, floating=core.floating), None) is None:
         return []
     return _series(core, changes, calendar, now)
 
@@ -79,7 +79,7 @@ def _single(core: Entry, changes: list[Entry], calendar: Calendar, now: datetime
 
 
 def _series(core: Entry, changes: list[Entry], calendar: Calendar, now: datetime) -> list[Event]:
-    rule = ics_rules.pattern(core.rules[0], core.span, floating=core.floating)
+    rule = rules.pattern(core.rules[0], core.span, floating=core.floating)
     for extra in core.extra:
         if _day_in(rule, core, extra) is None:
             raise BadRule("it has extra dates (RDATE), Outlook's series have none")

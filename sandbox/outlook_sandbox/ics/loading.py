@@ -8,8 +8,8 @@ from icalendar.timezone import tzp
 
 from outlook_sandbox.graph.mailbox import Mailbox
 from outlook_sandbox.graph.model import Calendar, Event
-from outlook_sandbox.ics_entries import read_entry
-from outlook_sandbox.ics_series import Group, events_of
+from outlook_sandbox.ics.entries import read_entry
+from outlook_sandbox.ics.series import Group, events_of
 from outlook_sandbox.zones import UnknownZone, zone
 
 

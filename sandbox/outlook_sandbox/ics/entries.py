@@ -12,7 +12,7 @@ import icalendar
 from outlook_sandbox.graph.fields import NO_TIME, ItemBody, blank, body_fields, online_meeting, place
 from outlook_sandbox.graph.model import Calendar, Moment, Span
 from outlook_sandbox.graph.windows import EXCHANGE_YEARS
-from outlook_sandbox.ics_rules import BadRule
+from outlook_sandbox.ics.rules import BadRule
 from outlook_sandbox.zones import UnknownZone, wall_clock, zone
 
 SENSITIVITIES = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "X-PERSONAL": "personal"}

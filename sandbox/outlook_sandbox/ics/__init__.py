@@ -1,0 +1,1 @@
+"""Calendars as other programs know them: .ics files, loaded and written."""
