@@ -28,16 +28,16 @@ class SettingsPages:
         assert done.status_code == 303, done.text
         self.csrf = (await self.ask("GET", "/api/v1/session"))["csrf"]
 
-    async def begin_connect(self) -> str:
-        """The address of Microsoft's sign-in page."""
-        page = await self.http.post("/connect/microsoft", data={"csrf": self.csrf})
+    async def begin_connect(self, connection: str | None = None) -> str:
+        """The address of Microsoft's sign-in page, for a new account or for one that is connected already."""
+        page = await self.http.post(f"/connect/microsoft{f'/{connection}' if connection else ''}", data={"csrf": self.csrf})
         address = re.search(r'<a [^>]*href="(http[^"]+)"', page.text)
         assert address, page.text
         return html.unescape(address[1])
 
-    async def connect(self, username: str) -> str:
-        """The id of the new connection."""
-        query = await give_consent(await self.begin_connect(), username)
+    async def connect(self, username: str, connection: str | None = None) -> str:
+        """The id of the new connection, or of the one that was connected again."""
+        query = await give_consent(await self.begin_connect(connection), username)
         back = await self.http.get("/connect/microsoft/return", params=query)
         assert back.is_success or back.is_redirect, back.text
         listed = await self.ask("GET", "/api/v1/connections")
