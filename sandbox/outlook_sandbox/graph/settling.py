@@ -37,16 +37,22 @@ class Settling:
             self._task = None
 
     async def stop(self) -> None:
-        task = self._task
-        self.clear()
+        """Settle what has not at once: the next start would know nothing of it."""
+        task, self._task = self._task, None
         if task is not None:
+            task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        while self._waiting:
+            self._settle_next()
 
     async def _settle(self) -> None:
         while self._waiting:
-            due, mailbox, event = self._waiting[0]
+            due, _, _ = self._waiting[0]
             # Not longer than the delay: the clock may have been put back.
             await self._clock.sleep(min(due - self._clock.now(), self._delay).total_seconds())
-            self._waiting.popleft()
-            if mailbox.events.get(event.id) is event:
-                mailbox.update(event)
+            self._settle_next()
+
+    def _settle_next(self) -> None:
+        _, mailbox, event = self._waiting.popleft()
+        if mailbox.events.get(event.id) is event:
+            mailbox.update(event)

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from outlook_sandbox.app import make_sandbox
+from outlook_sandbox.database import Database
 from outlook_sandbox.faults import Conflict
 from outlook_sandbox.settings import Settings
 from tests.serving import until
@@ -107,6 +110,19 @@ async def test_an_event_deleted_before_it_settles_is_not_touched_and_a_changed_o
     assert (await graph.ask("GET", f"/me/events/{gone['id']}")).status_code == 404
     items, _ = await graph.delta()
     assert [item["subject"] for item in items] == ["changed"]
+
+
+async def test_an_event_that_has_not_settled_when_the_sandbox_stops_has_when_it_starts_again(tmp_path: Path) -> None:
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(Settings(settle_seconds=600), database) as graph:
+        made = await graph.create()
+    database.close()
+    again = make_sandbox(Settings(), Database(tmp_path / "sandbox.sqlite"))
+    mailbox = again.mailboxes.of(graph.account)
+    event = mailbox.find(made["id"])
+    assert event
+    assert mailbox.etag(event.key) != made["@odata.etag"]
+    again.database.close()
 
 
 async def test_a_reset_forgets_what_has_not_settled(graph: Graph) -> None:
