@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,7 +43,11 @@ def serve(
             f"outlook-sandbox: SANDBOX_HOST={settings.host}: the sandbox has no passwords, so it listens on this machine only "
             "(SANDBOX_ALLOW_OTHER_HOSTS=true if you mean it)."
         )
-    with _listener(settings.host, settings.http_port) as http, _listener(settings.host, settings.https_port) as https:
+    with (
+        _listener(settings.host, settings.http_port) as http,
+        _listener(settings.host, settings.https_port) as https,
+        _own(settings.data),
+    ):
         uvloop.run(_serve(settings, log_level, http, https))
 
 
@@ -71,6 +77,21 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
     except OSError as reason:
         raise SystemExit(f"outlook-sandbox: can't listen on {host}:{port}: {reason.strerror}") from reason
+
+
+@contextlib.contextmanager
+def _own(data: Path) -> Iterator[None]:
+    """The folder is this sandbox's alone: each keeps in memory what it wrote there."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as reason:
+        raise SystemExit(f"outlook-sandbox: another sandbox uses {data}; give this one its own (SANDBOX_DATA).") from reason
+    except OSError as reason:
+        raise SystemExit(f"outlook-sandbox: can't keep its data in {data}: {reason.strerror}") from reason
+    with lock:
+        yield
 
 
 def _stop(servers: list[_Server]) -> None:

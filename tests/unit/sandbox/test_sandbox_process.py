@@ -59,6 +59,24 @@ def test_it_serves_http_and_https_and_keeps_its_data(tmp_path: Path) -> None:
         assert (tmp_path / "ca.pem").read_bytes() == authority
 
 
+def test_a_second_sandbox_leaves_the_first_ones_data_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "outlook_sandbox"]
+    with sandbox(tmp_path, free_ports()):
+        done = subprocess.run(command, env=environment(tmp_path, free_ports()), capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert "another sandbox uses" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_data_that_can_not_be_kept_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "outlook_sandbox"]
+    env = environment(tmp_path / "file" / "folder", free_ports())
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
+    assert "can't keep its data in" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("more", "reason"), [({}, "can't listen"), ({"SANDBOX_HOST": "0.0.0.0"}, "on this machine only")])  # noqa: S104
 def test_what_is_wrong_at_start_is_one_clear_line(tmp_path: Path, more: dict[str, str], reason: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
