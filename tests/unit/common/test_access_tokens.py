@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from pydantic import SecretStr
 
-from common.graph import AccessTokens
+from common.graph import AccessTokens, Graph
 from common.graph.tokens import BearerAuth, auth_client, challenge_of
 from common.settings import AuthClientSettings
 from tests.serving import serving
@@ -120,6 +120,27 @@ async def test_a_refused_token_is_replaced_once_with_what_graph_asked_for(status
         claims = NOT_BEFORE if header == CHALLENGE else None
         refused = hashlib.sha256(b"token 1").hexdigest()
         assert auth.wishes[1] == {"refused": refused, "claims": claims, "min_life": 300}
+
+
+async def test_a_subscription_is_attached_to_a_token_that_lives_on() -> None:
+    auth = Auth()
+    subscription = {"id": "sub", "resource": "/me/calendars/c/events", "expirationDateTime": "2026-11-23T10:00:00Z"}
+
+    def graph(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json=subscription | {"value": []})
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(graph)) as http:
+        for number, ask in enumerate(
+            (
+                lambda mailbox: mailbox.calendars(),
+                lambda mailbox: mailbox.renew_subscription("sub", NOW),
+                lambda mailbox: mailbox.create_subscription("/me/events", "https://hook", "https://hook", "state", NOW),
+                lambda mailbox: mailbox.delete_subscription("sub"),
+            )
+        ):
+            await ask(Graph("https://graph.example/v1.0", http, auth.tokens()).mailbox(f"con_{number}", "mailbox"))
+
+    assert [wish["min_life"] for wish in auth.wishes] == [300, 2700, 2700, 300]
 
 
 async def test_tokens_of_connections_that_nobody_uses_any_more_are_forgotten() -> None:
