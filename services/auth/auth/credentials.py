@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self, TypeAlias
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import BeforeValidator, Field, FilePath, model_validator
 from pydantic_settings import NoDecode
 
@@ -130,11 +131,18 @@ def _sources(settings: CredentialSettings) -> list[_Source]:
     certificates, keys = settings.microsoft_client_certificate, settings.microsoft_client_key
     sources = [_certificate_source(*files) for files in zip(certificates, keys or certificates, strict=True)]
     if file := settings.microsoft_client_secret_file:
-        sources.append(_Source((file,), lambda: _secrets([line.split() for line in file.read_text().splitlines() if line.strip()])))
+        sources.append(_Source((file,), lambda: _secrets_in(file)))
     secrets = [secret.get_secret_value() for secret in settings.microsoft_client_secret]
     days = [str(day) for day in settings.microsoft_client_secret_expires_on]
     told = [[secret, day] for secret, day in zip_longest(secrets, days, fillvalue="")]
     return [*sources, _Source((), lambda: _secrets(told))]
+
+
+def _secrets_in(file: Path) -> list[Credential]:
+    found = _secrets([line.split() for line in file.read_text().splitlines() if line.strip()])
+    if not found:
+        raise ValueError(f"{file} has no secret in it")
+    return found
 
 
 def _secrets(told: Sequence[Sequence[str]]) -> list[Credential]:
@@ -159,6 +167,8 @@ def _certificate(file: Path, key_file: Path) -> Credential:
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
     except (TypeError, ValueError):  # a key with a password is a TypeError
         raise ValueError(f"{file} and {key_file} are not a certificate and its private key, without a password, in PEM") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError(f"{key_file} is no RSA key: Microsoft takes no other")
     if _public(key.public_key()) != _public(certificate.public_key()):
         raise ValueError(f"{key_file} is not the key of {file}")
     thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303 - as Microsoft names it

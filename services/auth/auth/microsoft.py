@@ -158,13 +158,14 @@ class Microsoft:
             answer, cache = self._ask(ask, "")
             token = _token_of(answer)
             identity = self._identity(str(answer.get("id_token", "")), flow)
-        scopes = _granted(answer)
+        scopes = _granted(answer, self._scopes)
         _check_granted(scopes, cache)
         return SignedIn(token, cache.serialize(), scopes, identity)
 
     def _refresh(self, text: str, claims: str | None) -> Refreshed:
+        wanted = _given(_read_cache(text)) or self._scopes  # whoever asks for more than was given is refused
+
         def ask(app: Any) -> Any:
-            wanted = _given(app.token_cache) or self._scopes  # whoever asks for more than was given is refused
             account = next(iter(app.get_accounts()), None)
             return account and app.acquire_token_silent_with_error(wanted, account, force_refresh=True, claims_challenge=claims)
 
@@ -174,7 +175,7 @@ class Microsoft:
             raise SignInNeeded("no refresh token is left", reason="grant-missing")
         token = _token_of(answer)
         _drop_replaced(cache, text)
-        return Refreshed(token, cache.serialize(), _granted(answer))
+        return Refreshed(token, cache.serialize(), _granted(answer, wanted))
 
     def _ask(self, ask: Callable[[Any], Any], text: str) -> tuple[Any, msal.SerializableTokenCache]:
         """As the app: with the first of its credentials that Microsoft takes."""
@@ -292,9 +293,9 @@ def _token_of(answer: Mapping[str, Any]) -> AccessToken:
     return AccessToken(answer["access_token"], datetime.now(UTC) + timedelta(seconds=int(answer.get("expires_in", 3600))))
 
 
-def _granted(answer: Mapping[str, Any]) -> list[str]:
-    """What we may do."""
-    return _plain(str(answer.get("scope", "")))
+def _granted(answer: Mapping[str, Any], asked: list[str]) -> list[str]:
+    """What we may do: what we asked for, unless Microsoft says something else."""
+    return _plain(str(answer["scope"])) if "scope" in answer else asked
 
 
 def _given(cache: msal.SerializableTokenCache) -> list[str]:

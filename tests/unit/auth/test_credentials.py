@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from opentelemetry.sdk.metrics import MeterProvider
@@ -105,12 +106,19 @@ def test_a_renewed_certificate_is_used_without_a_restart(kept: Callable[[str, st
     assert names(known) == [f"certificate {thumbprint(new)}"]
 
 
-def test_a_file_that_vanishes_leaves_what_was_read(kept: Callable[[str, str], Path]) -> None:
+def test_a_file_that_is_emptied_or_vanishes_leaves_what_was_read(kept: Callable[[str, str], Path]) -> None:
     file = kept("secrets", "one")
     known = credentials(microsoft_client_secret_file=str(file))
+    emptied = names(known) if kept("secrets", "") else []
     file.unlink()
 
-    assert names(known) == ["secret 1"]
+    assert emptied == names(known) == ["secret 1"]
+
+
+def curve() -> str:
+    """A certificate and its key, made in another way than RSA."""
+    issued = trustme.CA(key_type=trustme.KeyType.ECDSA).issue_cert("app.example", key_type=trustme.KeyType.ECDSA)
+    return issued.private_key_and_cert_chain_pem.bytes().decode()
 
 
 def mistakes(folder: Path) -> dict[str, tuple[dict[str, str], str]]:
@@ -121,6 +129,8 @@ def mistakes(folder: Path) -> dict[str, tuple[dict[str, str], str]]:
         "other.key": other.key,
         "words": "not PEM",
         "lines": "secret soon",
+        "empty": "\n",
+        "curve.pem": curve(),
     }.items():
         (folder / name).write_text(content)
     pem, key = {"microsoft_client_certificate": str(folder / "one.pem")}, "microsoft_client_key"
@@ -136,6 +146,8 @@ def mistakes(folder: Path) -> dict[str, tuple[dict[str, str], str]]:
         ),
         "no day": ({"microsoft_client_secret": "hush", "microsoft_client_secret_expires_on": "soon"}, "expires_on"),
         "no day in the file": ({"microsoft_client_secret_file": str(folder / "lines")}, "each line is a secret"),
+        "no secret in the file": ({"microsoft_client_secret_file": str(folder / "empty")}, "has no secret in it"),
+        "no RSA": ({"microsoft_client_certificate": str(folder / "curve.pem")}, "is no RSA key"),
         "no file": ({"microsoft_client_certificate": str(folder / "nowhere.pem")}, "microsoft_client_certificate"),
         "no PEM": ({"microsoft_client_certificate": str(folder / "words")}, "are not a certificate and its private key"),
         "no key": (pem, "are not a certificate and its private key"),
@@ -150,6 +162,8 @@ MISTAKES = [
     "too many days",
     "no day",
     "no day in the file",
+    "no secret in the file",
+    "no RSA",
     "no file",
     "no PEM",
     "no key",
