@@ -40,7 +40,7 @@ def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes]) -
         try:
             if client.get("/readyz").status_code == 200:
                 return
-        except httpx2.ConnectError:
+        except httpx2.TransportError:
             time.sleep(0.05)
     raise AssertionError("the sandbox did not become ready")
 
