@@ -1,5 +1,7 @@
 """What became of a connection, who did it and when: told by auth's door, also when the connection is gone."""
 
+from datetime import datetime
+
 import pytest
 
 from auth.history import KEPT
@@ -64,7 +66,8 @@ async def test_a_connections_whole_life_is_told_with_who_did_what(auth: Auth) ->
             "ended": "complete",
         },
     ]
-    assert [entry["at"] for entry in told] == sorted(entry["at"] for entry in told)
+    moments = [datetime.fromisoformat(entry["at"]) for entry in told]
+    assert moments == sorted(moments)
 
 
 async def test_an_approval_that_is_needed_is_told_with_its_reason(auth: Auth) -> None:
