@@ -52,7 +52,7 @@ def account(connection: Connection, calendars: Sequence[Row]) -> Account:
             return Account(connection, "removing", reason, "Connect it as new if it is needed again.")
     behind = [row.name for row in calendars if row.behind]
     if behind:
-        reason = f"Connected again. What changed meanwhile is being fetched for {_listed(behind)}."
+        reason = f"Connected again. Being brought up to date: {_listed(behind)}."
         return Account(connection, "catching-up", reason, "Nothing needs to be done.")
     return Account(connection, "active")
 

@@ -31,7 +31,7 @@ MANNERS: Mapping[str, Manner] = {
     "expired": Manner("The sign-in was not finished"),
     "mismatch": Manner("This sign-in belongs elsewhere"),
     "microsoft-away": Manner("Microsoft can’t be reached", "Try again"),
-    "app-misconfigured": Manner("Connecting is out of order", None),
+    "app-misconfigured": Manner("Attendara can’t connect accounts right now", None),
 }
 NOT_CONNECTED = Manner("The account was not connected")
 """For what a newer auth may say, and for our own troubles."""

@@ -33,9 +33,7 @@ def offered(listed: Sequence[GraphCalendar], username: str, monitored: Collectio
 
 def _reason(calendar: GraphCalendar, own: Collection[str]) -> str | None:
     if _owner(calendar) and _owner(calendar) not in own:
-        return (
-            f"Shared by {_shown(calendar)}. Outlook tells us of changes in an account’s own calendars only: connect that account."
-        )
+        return f"Shared by {_shown(calendar)}. Outlook reports changes in an account’s own calendars only: connect that one."
     if not calendar.can_edit:
         return "Read-only. Attendara could not write answers on its events."
     return None

@@ -58,7 +58,7 @@ document.body.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const field = document.getElementById(button.dataset.copy);
-  field.select();
-  const said = await navigator.clipboard?.writeText(field.value).then(() => "Copied.", () => null);
-  document.getElementById(`${field.id}-done`).textContent = said ?? "Press Ctrl+C to copy.";
+  const copied = await navigator.clipboard?.writeText(field.value).then(() => true, () => false);
+  if (!copied) field.select();
+  document.getElementById(`${field.id}-done`).textContent = copied ? "Copied." : "Press Ctrl+C to copy.";
 });
