@@ -1,13 +1,13 @@
 """Settings → Calendars: the list, which refreshes itself, and what is done to a calendar."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from settings_web.connect import CALENDARS
 from settings_web.pages.again import again
-from settings_web.pages.table import refreshed, table
+from settings_web.pages.table import Table, refreshed, table
 from settings_web.parts import Admin, Changing, HasParts, Looking, Parts
 from settings_web.sessions import Notice, Session
 
@@ -46,7 +46,7 @@ async def remove(parts: HasParts, session: Changing, calendar: str, remove_label
     return await again(parts, session, CALENDARS, notice)
 
 
-async def _table(request: Request, parts: Parts, session: Session) -> Any:
+async def _table(request: Request, parts: Parts, session: Session) -> Table:
     organization = session.who.organization
     found = await parts.calendars.rows(organization, await parts.connections.all(organization))
     return table(parts, request, session, CALENDARS, "calendars_rows.html", [row.busy for row in found], rows=found)

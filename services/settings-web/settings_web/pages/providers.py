@@ -1,6 +1,6 @@
 """Settings → Manage providers: the connected accounts, how they stand, their history, their labels, and their removal."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 
@@ -9,7 +9,7 @@ from settings_web.accounts import accounts, is_personal
 from settings_web.connect import ADD_CALENDAR, PROVIDERS
 from settings_web.history import people, story
 from settings_web.pages.again import again
-from settings_web.pages.table import refreshed, table
+from settings_web.pages.table import Table, refreshed, table
 from settings_web.parts import Admin, Changing, HasParts, Looking, Parts
 from settings_web.sessions import Notice, Session
 from settings_web.view import sentence_of
@@ -113,7 +113,7 @@ async def remove(parts: HasParts, session: Changing, connection: str, remove_lab
     return await again(parts, session, PROVIDERS, notice)
 
 
-async def _table(request: Request, parts: Parts, session: Session) -> Any:
+async def _table(request: Request, parts: Parts, session: Session) -> Table:
     connections = await parts.connections.all(session.who.organization)
     found = accounts(connections, await parts.calendars.rows(session.who.organization, connections))
     return table(parts, request, session, PROVIDERS, "providers_rows.html", [one.busy for one in found], accounts=found)

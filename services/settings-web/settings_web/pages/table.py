@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
+from markupsafe import Markup
 
 from settings_web.parts import Parts
 from settings_web.sessions import Session
@@ -13,16 +15,31 @@ SOON, LATER = 1, 5
 """Seconds until the next look: while something is under way, and else."""
 
 
-def table(parts: Parts, request: Request, session: Session, page: str, template: str, busy: Sequence[bool], **context: Any) -> Any:
-    """What `refreshing.html` needs. `busy`: of each row, whether something is under way; `seen` tells one list from another."""
+@dataclass(frozen=True)
+class Table:
+    """The list of a page, for `refreshing.html`."""
+
+    page: str
+    body: Markup
+    empty: bool
+    every: int
+
+    @property
+    def seen(self) -> str:
+        """Tells one state of the list from another."""
+        return hashlib.sha256(f"{self.every}{self.body}".encode()).hexdigest()[:16]
+
+
+def table(
+    parts: Parts, request: Request, session: Session, page: str, template: str, busy: Sequence[bool], **context: Any
+) -> Table:
+    """`busy`: of each row, whether something is under way."""
     body = parts.view.text(request, template, session=session, **context)
-    every = SOON if any(busy) else LATER
-    seen = hashlib.sha256(f"{every}{body}".encode()).hexdigest()[:16]
-    return {"page": page, "body": body, "every": every, "seen": seen, "empty": not busy}
+    return Table(page, body, empty=not busy, every=SOON if any(busy) else LATER)
 
 
-def refreshed(parts: Parts, request: Request, found: Any, seen: str = "") -> Response:
+def refreshed(parts: Parts, request: Request, found: Table, seen: str = "") -> Response:
     """204, which htmx leaves alone, while the list is as the browser has it: so focus and selection stay where they are."""
-    if found["seen"] == seen:
+    if found.seen == seen:
         return Response(status_code=204)
     return parts.view.bare(request, "refreshing.html", table=found)
