@@ -28,9 +28,11 @@ def environment(folder: Path, ports: tuple[int, int], **more: str) -> dict[str, 
 def sandbox(folder: Path, ports: tuple[int, int]) -> Iterator[httpx2.Client]:
     with subprocess.Popen([sys.executable, "-m", "outlook_sandbox"], env=environment(folder, ports)) as process:
         with httpx2.Client(base_url=f"http://127.0.0.1:{ports[0]}") as client:
-            _wait_until_ready(client, process)
-            yield client
-        process.terminate()
+            try:
+                _wait_until_ready(client, process)
+                yield client
+            finally:
+                process.terminate()
         assert process.wait(10) == 0
 
 
