@@ -280,6 +280,10 @@ class Faults:
         self._database.put(KIND, armed.id, armed.document())
         return armed
 
+    def chance(self, struck: Fault) -> random.Random:
+        """That of a fault which has just struck, for what more it has to choose."""
+        return next(armed.random for armed in self._armed.values() if armed.fault is struck)
+
     def remove(self, identifier: str) -> bool:
         self._database.delete(KIND, identifier)
         return self._armed.pop(identifier, None) is not None

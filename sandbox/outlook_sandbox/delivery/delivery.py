@@ -4,7 +4,6 @@ What waits is kept in the database too, so that a restart of the sandbox loses n
 """
 
 import asyncio
-import random
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
@@ -54,7 +53,6 @@ class Delivery:
         self._held: dict[str, list[Notification]] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._recalled = [msgspec.convert(document, Notification) for document in database.load(KIND).values()]
-        self._chance = random.Random(0)  # noqa: S311 - chance that repeats itself
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: httpx2.AsyncClient | None = None
 
@@ -92,7 +90,7 @@ class Delivery:
         disorder = self._faults.strike(DeliveryDisorder, account=account) if self._faults else None
         duplicates = self._faults.strike(DeliveryDuplicates, account=account) if self._faults else None
         if disorder:
-            self._start(self._deliver([another()], self._chance.uniform(0, disorder.seconds)))
+            self._start(self._deliver([another()], self._faults.chance(disorder).uniform(0, disorder.seconds)))
         else:
             self._gather(another())
         for _ in range(duplicates.copies if duplicates else 0):

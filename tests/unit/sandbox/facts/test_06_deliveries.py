@@ -9,6 +9,7 @@ import pytest
 from outlook_sandbox.database import Database
 from outlook_sandbox.delivery.endpoints import Endpoint as Judge
 from outlook_sandbox.delivery.endpoints import Patience
+from outlook_sandbox.faults import DeliveryDisorder, Faults
 from tests.serving import until
 from tests.unit.sandbox.graph_client import endpoint, sandbox_graph
 from tests.unit.sandbox.subscriber import LIVELY, Subscriber, subscriber
@@ -60,6 +61,17 @@ async def test_notifications_overtake_each_other(app: Subscriber) -> None:
     await app.there.until(lambda: app.there.posts == 4)
     assert _subjects(app)[0] == "fourth"
     assert sorted(_subjects(app)) == sorted(subjects)
+
+
+def test_how_far_they_overtake_repeats_with_the_seed() -> None:
+    faults, waits = Faults(Database()), []
+    for seed in (1, 1, 2):
+        armed = faults.add(DeliveryDisorder(seed=seed))
+        struck = [faults.strike(DeliveryDisorder) for _ in range(3)]
+        waits.append([faults.chance(each).random() for each in struck if each])
+        faults.remove(armed.id)
+    assert waits[0] == waits[1] != waits[2]
+    assert len(set(waits[0])) == 3
 
 
 async def test_for_a_while_nothing_comes_at_all(app: Subscriber) -> None:
