@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,8 +89,14 @@ class Sandbox:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with sandbox_process(tmp_path_factory.mktemp("sandbox")) as started:
+        yield started
+
+
+@contextmanager
+def sandbox_process(folder: Path) -> Iterator[Sandbox]:
     """The sandbox as a process of its own, with its two accounts."""
-    folder, ports = tmp_path_factory.mktemp("sandbox"), Ports.free()
+    ports = Ports.free()
     environment = {
         "PATH": os.defpath,
         "SANDBOX_DATA": str(folder),
