@@ -62,8 +62,8 @@ def get_event(call: Call) -> Answer:
         shown["cancelledOccurrences"] = cancelled_occurrences(item.event, call.preferences)
     shown = select(call, shown, UNSHOWN)
     if master and expand.exceptions:
-        shown[EXCEPTIONS] = [event_json(call.mailbox, each, call.preferences) for each in exceptions(item.event)]
-    return Answer(200, shown | expand.extended(item))
+        shown[EXCEPTIONS] = [call.readable(event_json(call.mailbox, each, call.preferences)) for each in exceptions(item.event)]
+    return Answer(200, call.readable(shown | expand.extended(item)))
 
 
 @operations.on("POST", "/me/events", "/me/calendar/events", "/me/calendars/*/events", scopes=WRITE_CALENDARS)
@@ -144,7 +144,7 @@ def _page(call: Call, items: Sequence[Item]) -> Answer:
         return event_json(mailbox, item, in_utc) | {EXTENDED_PROPERTIES: extended_json(item)}
 
     def write(item: Item) -> dict[str, Any]:
-        return select(call, event_json(mailbox, item, preferences), UNSHOWN) | expand.extended(item)
+        return call.readable(select(call, event_json(mailbox, item, preferences), UNSHOWN) | expand.extended(item))
 
     listed = sorted(items, key=lambda item: (item.start, item.event.id, item.day or date.min))
     return page(call, chosen(call, listed, EVENT, whole_json), write, "Collection(event)")

@@ -74,7 +74,7 @@ def _goes_on(event: Event, start: int) -> bool:
 
 
 def _full(call: Call, item: Item) -> Json:
-    return {"@odata.type": EVENT_TYPE} | event_json(call.mailbox, item, call.preferences)
+    return {"@odata.type": EVENT_TYPE} | call.readable(event_json(call.mailbox, item, call.preferences))
 
 
 def _brief(call: Call, item: Item) -> Json:
