@@ -62,8 +62,8 @@ def get_event(call: Call) -> Answer:
         shown["cancelledOccurrences"] = cancelled_occurrences(item.event, call.preferences)
     shown = select(call, shown, UNSHOWN)
     if master and expand.exceptions:
-        shown[EXCEPTIONS] = [call.readable(event_json(call.mailbox, each, call.preferences)) for each in exceptions(item.event)]
-    return Answer(200, call.readable(shown | expand.extended(item)))
+        shown[EXCEPTIONS] = [event_json(call.mailbox, each, call.preferences) for each in exceptions(item.event)]
+    return Answer(200, shown | expand.extended(item))
 
 
 @operations.on("POST", "/me/events", "/me/calendar/events", "/me/calendars/*/events", scopes=WRITE_CALENDARS)

@@ -44,11 +44,10 @@ async def test_a_missing_scope_is_denied(graph: Graph) -> None:
 
 async def test_basic_reading_shows_no_text_and_nothing_that_apps_hung_on_an_event(graph: Graph) -> None:
     tag = {"id": "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name Tag", "value": "1"}
-    made = await graph.create(body={"contentType": "text", "content": "Secret"}, singleValueExtendedProperties=[tag])
+    await graph.create(body={"contentType": "text", "content": "Secret"}, singleValueExtendedProperties=[tag])
     window = "startDateTime=2026-11-01T00:00:00Z&endDateTime=2026-12-01T00:00:00Z"
     expand = f"$expand=singleValueExtendedProperties($filter=id eq '{tag['id']}')"
-    paths = (f"/me/events/{made['id']}?{expand}", f"/me/calendarView?{window}&{expand}", f"/me/calendarView/delta?{window}")
-    for path in paths:
+    for path in (f"/me/calendarView?{window}&{expand}", f"/me/calendarView/delta?{window}"):
         basic = await graph.ask("GET", path, token=graph.token_for("Calendars.ReadBasic"))
         assert "Massage" in basic.text
         assert not any(text in basic.text for text in ("Secret", "Tag", '"body"', '"bodyPreview"'))
