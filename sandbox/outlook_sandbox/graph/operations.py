@@ -22,7 +22,7 @@ READ_SETTINGS = frozenset(("MailboxSettings.Read", "MailboxSettings.ReadWrite"))
 WRITE_SETTINGS = frozenset(("MailboxSettings.ReadWrite",))
 READ_USER = frozenset(("User.Read", "User.ReadWrite"))
 ANY_SCOPE: frozenset[str] = frozenset()
-NOT_BASIC = frozenset(("body", "bodyPreview", "singleValueExtendedProperties"))
+NO_TEXT = {"body": {"contentType": "html", "content": ""}, "bodyPreview": ""}
 DEEPEST = 100
 METADATA = "https://graph.microsoft.com/v1.0/$metadata#"
 """What every `@odata.context` begins with."""
@@ -60,10 +60,10 @@ class Call:
         return f"{self.base}{self.path}?{query}"
 
     def readable(self, event: dict[str, Any]) -> dict[str, Any]:
-        """As much of an event as the token's scopes reach: Calendars.ReadBasic alone shows no text."""
+        """As much of an event as the token's scopes reach: Calendars.ReadBasic alone shows no text and no extended properties."""
         if self.token.scopes & READ_CALENDARS:
             return event
-        return {name: value for name, value in event.items() if name not in NOT_BASIC}
+        return {name: NO_TEXT.get(name, value) for name, value in event.items() if name != "singleValueExtendedProperties"}
 
 
 @dataclass(slots=True)

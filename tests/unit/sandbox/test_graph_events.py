@@ -50,7 +50,7 @@ async def test_basic_reading_shows_no_text_and_nothing_that_apps_hung_on_an_even
     for path in (f"/me/calendarView?{window}&{expand}", f"/me/calendarView/delta?{window}"):
         basic = await graph.ask("GET", path, token=graph.token_for("Calendars.ReadBasic"))
         assert "Massage" in basic.text
-        assert not any(text in basic.text for text in ("Secret", "Tag", '"body"', '"bodyPreview"'))
+        assert not any(text in basic.text for text in ("Secret", tag["id"]))
         assert "Secret" in (await graph.ask("GET", path, token=graph.token_for("Calendars.Read"))).text
 
 
