@@ -99,6 +99,9 @@ class _Listening(httpx2.BaseTransport):
             self.ledger.note(dict(parse_qsl(request.content.decode())), answer.status_code, body)
         return answer
 
+    def close(self) -> None:
+        self.real.close()
+
 
 @dataclass
 class Readable:
