@@ -150,9 +150,6 @@ class Wire(httpx2.BaseTransport):
     def close(self) -> None:
         self.real.close()
 
-    def close(self) -> None:
-        self.real.close()
-
 
 def refusal(error: str, code: int, status: int = 400) -> httpx2.Response:
     return httpx2.Response(status, json={"error": error, "error_codes": [code], "error_description": f"AADSTS{code}: Words."})
