@@ -100,16 +100,17 @@ class Turn:
     def _after(self, kind: str, **changed: int) -> State:
         return msgspec.structs.replace(self.state, **({"empty": None} | changed), kind=kind)
 
-    def _told(self, key: int, event_id: str) -> Iterator[Json]:
+    def _told(self, key: int, name: str) -> Iterator[Json]:
         """A changed event as it is seen within the bounds, or a tombstone without any type. The first round needs none: its
         client never had what was gone when it began."""
         mailbox, immutable = self.call.mailbox, self.call.preferences.immutable_ids
-        event = mailbox.events.get(event_id)
-        if event is None or event.calendar != self.calendar:
-            stone = mailbox.tombstone(self.calendar, event_id)
-            if stone is not None and key > self.state.known:
+        if stone := mailbox.tombstone(self.calendar, name):
+            back = (event := mailbox.events.get(stone.event)) is not None and event.calendar == self.calendar
+            if key > self.state.known and not (immutable and back):
                 yield _removed(stone.event if immutable else stone.ordinary_id)
-        elif items := self.tracked.within(event, (self.state.start, self.state.end)):
+            return
+        event = mailbox.events[name]
+        if items := self.tracked.within(event, (self.state.start, self.state.end)):
             yield from (self.tracked.shown(self.call, item) for item in items)
         elif key > self.state.known:
             yield _removed(event.identity(immutable))

@@ -94,13 +94,14 @@ class Mailbox:
         return list(self._in_calendar[calendar].values())
 
     def changes(self, calendar: str, after: int) -> Iterator[tuple[int, str]]:
+        """Keys, oldest first, each with the event's id, or with the ordinary id of one that is no longer there."""
         return self._logs[calendar].after(after)
 
     def changes_until(self, calendar: str, key: int) -> Iterator[tuple[int, str]]:
         return self._logs[calendar].until(key)
 
-    def tombstone(self, calendar: str, event: str) -> Tombstone | None:
-        return self._tombstones.get((calendar, event))
+    def tombstone(self, calendar: str, ordinary_id: str) -> Tombstone | None:
+        return self._tombstones.get((calendar, ordinary_id))
 
     def change_key(self, key: int) -> str:
         return self._key_prefix + base64.urlsafe_b64encode(key.to_bytes(6)).decode()
@@ -240,13 +241,13 @@ class Mailbox:
                 del events[stone.event]
         left, stones = stones[:-TOMBSTONES_KEPT], stones[-TOMBSTONES_KEPT:]
         self.forgotten = left[-1].key if left else 0
-        self._tombstones = {(stone.calendar, stone.event): stone for stone in stones}
+        self._tombstones = {(stone.calendar, stone.ordinary_id): stone for stone in stones}
         for event in events.values():
             self._know(event)
         changed = [(event.key, event.calendar, event.id) for event in events.values()]
-        changed += [(stone.key, stone.calendar, stone.event) for stone in stones if stone.calendar in self._logs]
-        for key, calendar_id, event_id in sorted(changed):
-            self._logs[calendar_id].note(event_id, key)
+        changed += [(stone.key, stone.calendar, stone.ordinary_id) for stone in stones if stone.calendar in self._logs]
+        for key, calendar_id, name in sorted(changed):
+            self._logs[calendar_id].note(name, key)
         self.key = max([self.key, *(key for key, _, _ in changed), *(stone.key for stone in stones)])
 
     def _stored(self, name: str, wanted: type[_Stored]) -> list[_Stored]:
@@ -271,15 +272,15 @@ class Mailbox:
     def _write(self, event: Event) -> None:
         event.key = self.next_key()
         self._logs[event.calendar].note(event.id, event.key)
-        if self._tombstones.pop((event.calendar, event.id), None) is not None:
-            self._database.delete(self._kind("tombstone"), f"{event.calendar} {event.id}")
         self._database.put(self._kind("event"), event.id, event)
 
     def _leave(self, event: Event) -> None:
+        """A tombstone for the ordinary id, which never comes back; the event itself may, with another."""
         stone = Tombstone(event.calendar, event.id, event.ordinary_id, self.next_key())
-        self._tombstones[stone.calendar, stone.event] = stone
-        self._database.put(self._kind("tombstone"), f"{stone.calendar} {stone.event}", stone)
-        self._logs[event.calendar].note(event.id, stone.key)
+        self._tombstones[stone.calendar, stone.ordinary_id] = stone
+        self._database.put(self._kind("tombstone"), f"{stone.calendar} {stone.ordinary_id}", stone)
+        self._logs[event.calendar].forget(event.id)
+        self._logs[event.calendar].note(stone.ordinary_id, stone.key)
         if len(self._tombstones) > TOMBSTONES_KEPT:
             self._forget_oldest_tombstone()
         del self._in_calendar[event.calendar][event.id], self._by_ordinary_id[event.ordinary_id]
@@ -290,7 +291,7 @@ class Mailbox:
         stone = self._tombstones.pop(next(iter(self._tombstones)))
         self.forgotten = stone.key
         if stone.calendar in self._logs:
-            self._logs[stone.calendar].forget(stone.event)
+            self._logs[stone.calendar].forget(stone.ordinary_id)
 
     def _forget(self, event: Event) -> None:
         del self.events[event.id]

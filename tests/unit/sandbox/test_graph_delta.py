@@ -69,6 +69,28 @@ async def test_changed_events_come_whole_and_lost_ones_as_tombstones(graph: Grap
     assert (await graph.delta(link))[0] == []
 
 
+async def test_an_event_that_moves_away_and_back_leaves_tombstones_for_each_ordinary_id_that_it_had(tmp_path: Path) -> None:
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(database=database) as graph:
+        made = await graph.create()
+        other = (await graph.ask("POST", "/me/calendars", {"name": "Other"})).json()["id"]
+        _, link = await graph.delta()
+        moving = f"/sandbox/v1/accounts/{graph.account.id}/move"
+        had = [made["id"]]
+        for calendar in (other, graph.calendar, other, graph.calendar):
+            moved = (await graph.client.post(moving, json={"event": had[-1], "calendar": calendar})).json()
+            had.append(moved["id"])
+        before = await graph.delta(link), await graph.delta(link, headers=IMMUTABLE)
+    database.close()
+    async with sandbox_graph(database=Database(tmp_path / "sandbox.sqlite")) as again:
+        after = await again.delta(link, token=graph.token), await again.delta(link, token=graph.token, headers=IMMUTABLE)
+    assert after == before
+    (ordinary, _), (immutable, _) = before
+    assert removed(ordinary) == [had[0], had[2]]
+    assert ordinary[-1]["id"] == had[-1]
+    assert [(item["id"], "@removed" in item) for item in immutable] == [(moved["immutableId"], False)]
+
+
 async def test_ids_are_those_preferred_by_each_request(graph: Graph) -> None:
     made = await graph.create()
     immutable = (await graph.get(f"/me/events/{made['id']}", headers=IMMUTABLE))["id"]
