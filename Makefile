@@ -42,7 +42,7 @@ bench: $(VENV) ## Measure how long changes and answers take here (ARGS="…" for
 	@.venv/bin/python -m attendara_local.machine
 	@.venv/bin/python -m tests.benchmarks.story $(ARGS)
 
-test-kafka: $(VENV) ## Run the integration tests against Apache Kafka itself (Java 17, Maven)
+test-kafka: $(VENV) ## Run the integration tests that need a broker against Apache Kafka itself (Java 17, Maven)
 	@.venv/bin/python -m attendara_local.machine
 	@.venv/bin/python -m tests.kafka $(ARGS)
 

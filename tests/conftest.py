@@ -24,6 +24,9 @@ AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
 BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
 
 
+BROKER = {"kafka", "topics"}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     return _never_skipped(item, (yield))
@@ -40,6 +43,13 @@ def _never_skipped(node: pytest.Item | pytest.Collector, report: AnyReport) -> A
         report.outcome = "failed"
         report.longrepr = f"{node.nodeid} was skipped, and CI skips nothing: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that speak to the broker are marked: Apache Kafka itself is a second broker for them alone."""
+    for item in items:
+        if isinstance(item, pytest.Function) and BROKER & set(item.fixturenames):
+            item.add_marker("kafka")
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ def _test(jars: Path, folder: Path) -> int:
     try:
         crew.start([Recipe("kafka", command, os.environ, kafka_ready(ports.kafka))])
         environment = os.environ | CLIENTS | {"KAFKA_BOOTSTRAP_SERVERS": f"localhost:{ports.kafka}"}
-        tests = [sys.executable, "-m", "pytest", "tests/integration", *sys.argv[1:]]
+        tests = [sys.executable, "-m", "pytest", "tests/integration", "-m", "kafka", *sys.argv[1:]]
         return subprocess.run(tests, env=environment, check=False).returncode
     finally:
         crew.stop()
