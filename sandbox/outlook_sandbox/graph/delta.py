@@ -174,7 +174,8 @@ def _state(call: Call, tracked: Tracked, calendar: Calendar) -> State:
 
 def _refuse_gone(call: Call, state: State, calendar: Calendar) -> None:
     forgotten = max(state.seen, state.known) < call.mailbox.forgotten
-    if state.generation != calendar.generation or state.seen > call.mailbox.key or forgotten:
+    lost = state.seen > call.mailbox.key or state.seen in call.mailbox.lost
+    if state.generation != calendar.generation or forgotten or lost:
         raise sync_state_not_found(state.generation, calendar.generation)
     gone = _struck(call, DeltaGone, lambda fault: fault.link in ("any", LINKS[state.kind]))
     if gone is not None and gone.code == "resyncRequired":

@@ -22,6 +22,7 @@ KINDS = ("calendar", "event", "tombstone", "category", "settings")
 ChangeType = Literal["created", "updated", "deleted"]
 DELETED_KEPT = 1000
 TOMBSTONES_KEPT = 10_000
+LOST_AT_MOST = 1000
 FIRST_CATEGORIES = {
     "Red category": "preset0",
     "Orange category": "preset1",
@@ -48,6 +49,7 @@ class Mailbox:
     """One account's calendars and categories. Callers check what they bring; the mailbox counts, stores and tells.
 
     `key` is the newest write's. Up to `forgotten`, nobody knows any more what has left a calendar.
+    The keys in `lost` may have been given to clients before a crash, for writes of which nothing is left: none is given again.
     """
 
     def __init__(self, account: Account, database: Database, clock: Clock, tell: Callable[[Change], None]) -> None:
@@ -58,6 +60,7 @@ class Mailbox:
         self.settings: dict[str, Any] = {}
         self.key = 0
         self.forgotten = 0
+        self.lost = range(0)
         self.closed = False
         self._by_ordinary_id: dict[str, str] = {}
         self._in_calendar: dict[str, dict[str, Event]] = {}
@@ -232,7 +235,8 @@ class Mailbox:
             self.key = max(self.key, calendar.key)
         self.categories = {entry.id: entry for entry in self._stored("category", Category)}
         self.settings = self._database.load(self._kind("settings")).get(self.account.id, {})
-        if not self.calendars:
+        known = bool(self.calendars)
+        if not known:
             self.furnish()
         events = {event.id: event for event in first(self)} | {event.id: event for event in self._stored("event", Event)}
         stones = sorted(self._stored("tombstone", Tombstone), key=lambda stone: stone.key)
@@ -249,6 +253,9 @@ class Mailbox:
         for key, calendar_id, name in sorted(changed):
             self._logs[calendar_id].note(name, key)
         self.key = max([self.key, *(key for key, _, _ in changed), *(stone.key for stone in stones)])
+        if known:
+            self.lost = range(self.key + 1, self.key + LOST_AT_MOST)
+            self.key += LOST_AT_MOST
 
     def _stored(self, name: str, wanted: type[_Stored]) -> list[_Stored]:
         return [msgspec.convert(document, wanted) for document in self._database.load(self._kind(name)).values()]

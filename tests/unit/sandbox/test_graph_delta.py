@@ -1,5 +1,7 @@
 """Change tracking of the sandbox's Graph: pages, tombstones, series and the end of a link."""
 
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -80,12 +82,12 @@ async def test_an_event_that_moves_away_and_back_leaves_tombstones_for_each_ordi
         for calendar in (other, graph.calendar, other, graph.calendar):
             moved = (await graph.client.post(moving, json={"event": had[-1], "calendar": calendar})).json()
             had.append(moved["id"])
-        before = await graph.delta(link), await graph.delta(link, headers=IMMUTABLE)
+        before = (await graph.delta(link))[0], (await graph.delta(link, headers=IMMUTABLE))[0]
     database.close()
     async with sandbox_graph(database=Database(tmp_path / "sandbox.sqlite")) as again:
-        after = await again.delta(link, token=graph.token), await again.delta(link, token=graph.token, headers=IMMUTABLE)
-    assert after == before
-    (ordinary, _), (immutable, _) = before
+        more = {"token": graph.token}
+        assert ((await again.delta(link, **more))[0], (await again.delta(link, headers=IMMUTABLE, **more))[0]) == before
+    ordinary, immutable = before
     assert removed(ordinary) == [had[0], had[2]]
     assert ordinary[-1]["id"] == had[-1]
     assert [(item["id"], "@removed" in item) for item in immutable] == [(moved["immutableId"], False)]
@@ -203,6 +205,28 @@ async def test_links_outlive_a_restart(tmp_path: Path) -> None:
         assert removed(items) == [gone["id"]]
         assert [item["subject"] for item in items if "@removed" not in item] == ["after"]
         assert (await graph.delta(link, token=token))[0] == []
+
+
+async def test_a_link_that_knows_of_a_write_which_a_crash_lost_is_gone(tmp_path: Path) -> None:
+    database = Database(tmp_path / "sandbox.sqlite")
+    async with sandbox_graph(database=database) as graph:
+        await graph.create("kept")
+        _, before = await graph.delta()
+        lost = await graph.create("lost")
+        _, after = await graph.delta(before)
+    database.close()
+    event_id = graph.mailbox.find(lost["id"]).id  # type: ignore[union-attr]
+    with contextlib.closing(sqlite3.connect(tmp_path / "sandbox.sqlite")) as file:
+        assert file.execute("DELETE FROM documents WHERE id = ?", (event_id,)).rowcount == 1
+        file.commit()
+    async with sandbox_graph(database=Database(tmp_path / "sandbox.sqlite")) as again:
+        items, fresh = await again.delta(before, token=graph.token)
+        assert (items, await again.delta(fresh, token=graph.token)) == ([], ([], fresh))
+        path = f"/me/calendars/{graph.calendar}/events"
+        made = (await again.ask("POST", path, event("new"), token=graph.token)).json()
+        assert made["changeKey"] != lost["changeKey"]
+        assert [item["subject"] for item in (await again.delta(before, token=graph.token))[0]] == ["new"]
+        assert (await again.ask("GET", after, token=graph.token)).status_code == 410
 
 
 async def test_a_link_from_before_what_is_forgotten_is_gone_also_after_a_restart(
