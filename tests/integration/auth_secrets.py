@@ -22,6 +22,7 @@ import httpx2
 import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -211,8 +212,8 @@ async def _cached(redis: Redis) -> AsyncIterator[tuple[str, bytes]]:
 async def _said(kafka: Kafka) -> AsyncIterator[tuple[str, bytes]]:
     """Everything on every topic, from the beginning to what is the end now."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, enable_auto_commit=False, fetch_max_wait_ms=50)
+    parts = await _partitions(kafka)
     async with consumer:
-        parts = [part for topic in await consumer.topics() for part in _parts(consumer, topic)]
         consumer.assign(parts)
         await consumer.seek_to_beginning(*parts)
         ends = await consumer.end_offsets(parts)
@@ -223,5 +224,12 @@ async def _said(kafka: Kafka) -> AsyncIterator[tuple[str, bytes]]:
                     yield f"Kafka, {record.topic}", b" ".join((record.key or b"", record.value or b"", headers))
 
 
-def _parts(consumer: AIOKafkaConsumer, topic: str) -> list[Any]:
-    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+async def _partitions(kafka: Kafka) -> list[Any]:
+    """Of every topic that is not the broker's own."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        topics = [topic for topic in await admin.describe_topics() if not topic["is_internal"]]
+    finally:
+        await admin.close()
+    return [TopicPartition(topic["topic"], part["partition"]) for topic in topics for part in topic["partitions"]]
