@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from outlook_sandbox.accounts import Kind
@@ -21,6 +22,16 @@ Audience = Literal["AzureADMyOrg", "AzureADMultipleOrgs", "AzureADandPersonalMic
 Reason = Literal["user", "admin", "password-reset", "password-change", "disabled"]
 LifecycleEvent = Literal["reauthorizationRequired", "subscriptionRemoved", "missed"]
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+def _address(text: str) -> str:
+    """Raises ValueError for what has no host, such as `http://[`: nobody could be sent there."""
+    if not urlsplit(text).netloc:
+        raise ValueError("must be an absolute address")
+    return text
+
+
+RedirectUri = Annotated[Identifier, AfterValidator(_address)]
 Guid = Annotated[
     str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", examples=["c1f6d8e2-5a37-4b90-8e64-2f9b7d103c55"])
 ]
@@ -222,7 +233,7 @@ class AppSettings(Asked):
     )
 
     name: str = Field(min_length=1, max_length=200)
-    redirect_uris: list[Identifier] = Field(default=[], max_length=256)
+    redirect_uris: list[RedirectUri] = Field(default=[], max_length=256)
     secrets: list[AppSecret] = Field(default=[], max_length=20)
     certificates: list[Annotated[str, Field(max_length=20_000)]] = Field(default=[], max_length=20, description="each in PEM")
     sign_in_audience: Audience = "AzureADandPersonalMicrosoftAccount"
@@ -313,7 +324,7 @@ class JournalQuery(Asked):
     since: int = Field(default=0, ge=0, description="the number of the last one seen")
     account: str | None = Field(default=None, max_length=200, description="an id or a user name")
     app: str | None = Field(default=None, max_length=500, description="a client id")
-    method: str | None = Field(default=None, max_length=20)
+    method: Annotated[str, StringConstraints(max_length=20, to_upper=True)] | None = None
     contains: str | None = Field(default=None, max_length=2000, description="part of the path")
     status: int | None = Field(default=None, ge=0, le=599, description="0 for no answer")
     batch: bool | None = Field(default=None, description="only requests in a $batch, or only those by themselves")

@@ -171,6 +171,13 @@ async def test_the_settings_app_comes_back_when_it_is_removed(control: SandboxCo
     assert await control.app(APP) == before
 
 
+@pytest.mark.parametrize("address", ["http://[", "/return", "return", "http://"])
+async def test_a_redirect_uri_that_leads_nowhere_is_refused(door: Microsoft, address: str) -> None:
+    answer = await door.http.post("/sandbox/v1/apps", json={"name": "Mine", "redirect_uris": [address]})
+    assert answer.status_code == 422
+    assert "redirect_uris" in answer.json()["detail"]
+
+
 async def test_an_app_has_certificates_in_pem(door: Microsoft, control: SandboxControl) -> None:
     pem = make_certificate().pem
     assert (await control.register_app(AppSettings(name="Mine", certificates=[pem]))).certificates == [pem]

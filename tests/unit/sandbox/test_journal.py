@@ -136,3 +136,9 @@ async def test_headers_of_a_batchs_requests_are_not_in_it(graph: Graph, control:
     assert batch.body
     assert '"Authorization":"…"' in batch.body
     assert "secret" not in (await graph.client.get("/sandbox/v1/journal")).text
+
+
+async def test_a_method_is_found_in_small_letters_too(graph: Graph, control: SandboxControl) -> None:
+    await graph.get("/me")
+    assert [entry.path for entry in await control.journal(method="get", contains="/me")] == ["/v1.0/me"]
+    assert await control.journal(method="patch", contains="/me") == []
