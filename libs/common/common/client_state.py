@@ -59,8 +59,8 @@ def _signature(key: bytes, signed: str) -> str:
 
 
 def _key(entry: str) -> tuple[str, bytes]:
-    key_id, _, encoded = entry.partition(":")
-    if not _KEY_ID.fullmatch(key_id):
+    key_id, colon, encoded = entry.partition(":")
+    if not colon or not _KEY_ID.fullmatch(key_id):
         raise ValueError("a key is `<key id>:<base64>`, its id 1 to 32 letters, digits, `-` or `_`")
     try:
         key = base64.b64decode(encoded, validate=True)
@@ -80,3 +80,4 @@ def _usable(entries: list[SecretStr]) -> list[SecretStr]:
 
 class ClientStateSettings(Part):
     client_state_keys: Annotated[SecretList, AfterValidator(_usable)] = Field(min_length=1)
+    """The keys that sign Graph's `clientState`: `<key id>:<base64 of 32 bytes or more>` with commas; the first one signs."""
