@@ -10,6 +10,7 @@ from attendara_cli.keys import forget_key, list_keys, rotate_keys
 from attendara_cli.schema import schema_of
 from attendara_cli.settings import Settings
 from attendara_cli.topics import create_topics
+from common.settings import read_settings
 
 ROTATION = """The keys that wrap the connections' data keys: TOKEN_KEYS of auth, the first one active.
 
@@ -36,14 +37,14 @@ def topics(
     replication: Annotated[int | None, typer.Option(min=1, help="Copies of each partition; else three, or one per broker.")] = None,
 ) -> None:
     """Create the topics that are missing. Those that exist are left as they are; run it as often as you like."""
-    for name, outcome in asyncio.run(create_topics(Settings(), replication)).items():
+    for name, outcome in asyncio.run(create_topics(read_settings(Settings), replication)).items():
         typer.echo(f"{outcome:8} {name}")
 
 
 @app.command()
 def announce(organization: Annotated[str | None, typer.Option(help="Only what belongs to this organization.")] = None) -> None:
     """Have everything announced again, for readers of our topics that lost what they had."""
-    for service, count in asyncio.run(announce_again(Settings(), organization)).items():
+    for service, count in asyncio.run(announce_again(read_settings(Settings), organization)).items():
         typer.echo(f"{service}: {count} announced again")
 
 
@@ -56,7 +57,7 @@ def schema(topic: Annotated[str, typer.Argument(help="For example appointment.ch
 @keys.command("list")
 def keys_list() -> None:
     """Say which keys there are, which is active, and how many records need each."""
-    asyncio.run(list_keys(Settings(), typer.echo))
+    asyncio.run(list_keys(read_settings(Settings), typer.echo))
 
 
 @keys.command("rotate")
@@ -65,13 +66,13 @@ def keys_rotate() -> None:
 
     Exits with 1 while a record stands on another key.
     """
-    asyncio.run(rotate_keys(Settings(), typer.echo))
+    asyncio.run(rotate_keys(read_settings(Settings), typer.echo))
 
 
 @keys.command("forget")
 def keys_forget(key: Annotated[str, typer.Argument(help="Its id in TOKEN_KEYS.")]) -> None:
     """Say whether a key may be taken out of TOKEN_KEYS. Exits with 1 while it is active, or a record needs it."""
-    typer.echo(asyncio.run(forget_key(Settings(), key)))
+    typer.echo(asyncio.run(forget_key(read_settings(Settings), key)))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from pydantic import SecretStr
 
-from common.settings import AuthClientSettings, ServiceSettings
+from common.settings import AuthClientSettings, BrokerSettings, WebAddress
 
 
-class Settings(ServiceSettings, AuthClientSettings):
-    settings_web_url: str = "http://localhost:8400"
-    sync_worker_url: str = "http://localhost:8403"
+class Settings(BrokerSettings, AuthClientSettings):
+    settings_web_url: WebAddress = "http://localhost:8400"
+    """Settings-web's internal address."""
+    sync_worker_url: WebAddress = "http://localhost:8403"
+    """Sync-worker's internal address."""
     service_credential: SecretStr = SecretStr("")
+    """What the command shows at the services' internal doors, `<name>:<secret>`; `topics` needs none."""

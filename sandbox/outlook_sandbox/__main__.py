@@ -17,7 +17,7 @@ from outlook_sandbox.app import create_app, make_sandbox
 from outlook_sandbox.certificates import certificates
 from outlook_sandbox.database import Database
 from outlook_sandbox.guard import is_loopback
-from outlook_sandbox.settings import Settings
+from outlook_sandbox.settings import Settings, read_settings
 
 GRACE = 2
 
@@ -37,7 +37,7 @@ def serve(
     log_level: Annotated[str, typer.Option(help="uvicorn's log level")] = "warning",
 ) -> None:
     """Serve until Ctrl-C. Settings come from SANDBOX_* variables."""
-    settings = Settings()
+    settings = read_settings()
     if not (is_loopback(settings.host) or settings.allow_other_hosts):
         raise SystemExit(
             f"outlook-sandbox: SANDBOX_HOST={settings.host}: the sandbox has no passwords, so it listens on this machine only "
@@ -52,7 +52,7 @@ def serve(
 
 
 async def _serve(settings: Settings, log_level: str, http: socket.socket, https: socket.socket) -> None:
-    paths = certificates(settings.data)
+    paths = certificates(settings.data, settings.name)
     app = create_app(make_sandbox(settings, Database(settings.data / "sandbox.sqlite")))
     plain = uvicorn.Config(app, log_level=log_level, access_log=False, lifespan="on", timeout_graceful_shutdown=GRACE)
     secure = uvicorn.Config(

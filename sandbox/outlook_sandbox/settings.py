@@ -2,19 +2,23 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """Kafka's names have no prefix: the sandbox shares them with the services."""
 
-    model_config = SettingsConfigDict(env_prefix="SANDBOX_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SANDBOX_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     data: Path = Path(".data/sandbox")
     host: str = "127.0.0.1"
-    http_port: int = 8410
-    https_port: int = 8411
+    name: str = Field(default="localhost", description="where programs find the sandbox; browsers always find it at localhost")
+    http_port: int = Field(default=8410, ge=0, le=65_535)
+    https_port: int = Field(default=8411, ge=0, le=65_535)
     allow_other_hosts: bool = False
     longest_view_days: int = Field(default=1825, ge=1, description="Graph's own limit; raise it to sync calendars of long ago")
     settle_seconds: float = Field(default=2, ge=0, description="when a new event changes once more by itself; 0: never")
@@ -40,6 +44,20 @@ class Settings(BaseSettings):
     @property
     def oidc_redirects(self) -> frozenset[str]:
         return _listed(self.oidc_redirect_uris)
+
+
+def read_settings() -> Settings:
+    """Raises SystemExit with one line for each mistake."""
+    try:
+        return Settings()
+    except ValidationError as refused:
+        errors = refused.errors(include_input=False)
+        raise SystemExit("\n".join(["outlook-sandbox: the settings can't be used:", *map(_line, errors)])) from None
+
+
+def _line(error: ErrorDetails) -> str:
+    name = str(error["loc"][0])
+    return f"  {name if name.isupper() else f'SANDBOX_{name.upper()}'}: {error['msg'].removeprefix('Input ')}"
 
 
 def _listed(text: str) -> frozenset[str]:

@@ -136,7 +136,7 @@ def read(kind: type[T], document: Mapping[str, Any]) -> T:
 def make_client(settings: StoreSettings) -> AsyncMongoClient[Document]:
     """Majority writes, aware datetimes; an operation waits 5 s at most for a server. Connects at its first use."""
     return AsyncMongoClient(
-        settings.mongodb_url,
+        settings.mongodb_url.get_secret_value(),
         tz_aware=True,
         w="majority",
         serverSelectionTimeoutMS=5_000,

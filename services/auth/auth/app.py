@@ -27,6 +27,7 @@ from common.announce import Announcer
 from common.health import health_routes
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, Runner, all_running
+from common.settings import read_settings
 from common.web import Doorkeeper, Lock, answer_with_problems
 
 IDLE_AT_ONCE = 2
@@ -79,11 +80,13 @@ def create_app(
 
 
 def make_app() -> FastAPI:
-    settings = Settings()
+    settings = read_settings(Settings)
     telemetry.set_up("auth", settings)
     database = store.make_client(settings)[settings.mongodb_database]
     redis = Redis(
-        connection_pool=BlockingConnectionPool.from_url(settings.redis_url, timeout=5, socket_timeout=5, socket_connect_timeout=3)
+        connection_pool=BlockingConnectionPool.from_url(
+            settings.redis_url.get_secret_value(), timeout=5, socket_timeout=5, socket_connect_timeout=3
+        )
     )
     return create_app(
         settings.service_credentials,

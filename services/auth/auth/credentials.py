@@ -33,18 +33,18 @@ MsalCredential: TypeAlias = str | dict[str, Any]
 
 
 class CredentialSettings(Part):
-    """Lists are separated by commas, the one to be used first. Certificates go before secrets.
-
-    `microsoft_client_secret_expires_on`: the secrets' last days (YYYY-MM-DD), in their order; Microsoft tells them only on its
-    page. `microsoft_client_secret_file`: instead of both, one secret a line, with its last day after a space.
-    `microsoft_client_certificate`: PEM files; `microsoft_client_key`: their keys, unless these are in the same files.
-    """
+    """What Microsoft knows the app by. Certificates go before secrets."""
 
     microsoft_client_secret: SecretList = Field(default=[])
+    """The app's client secrets with commas, the one to be used first. This, the file or a certificate is needed."""
     microsoft_client_secret_expires_on: Dates = Field(default=[])
+    """The last days (YYYY-MM-DD) of those secrets, in their order: Microsoft tells them only on its page."""
     microsoft_client_secret_file: FilePath | None = None
+    """Instead of both: a file with one secret a line, and its last day after a space. Read again when it changes."""
     microsoft_client_certificate: Files = Field(default=[])
+    """The app's certificates: PEM files with commas, the one to be used first. Read again when they change."""
     microsoft_client_key: Files = Field(default=[])
+    """Their private keys: PEM files in the same order, unless they are in the certificates' own files."""
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -89,7 +89,7 @@ def make_vault(token_keys: Sequence[SecretStr]) -> Vault:
     for given in token_keys:
         kid, colon, encoded = given.get_secret_value().partition(":")
         if not kid or not colon or "|" in kid or kid in keys:
-            raise ValueError("TOKEN_KEYS: each key needs an id of its own in front of a colon, without `|`")
+            raise ValueError("each key needs an id of its own in front of a colon, without `|`")
         keys[kid] = _decoded(kid, encoded)
     return Vault(keys, next(iter(keys)))
 
@@ -100,7 +100,7 @@ def _decoded(kid: str, encoded: str) -> bytes:
     except binascii.Error:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError(f"TOKEN_KEYS: key {kid!r} is not the base64 of {KEY_BYTES} bytes")
+        raise ValueError(f"key {kid!r} is not the base64 of {KEY_BYTES} bytes")
     return key
 
 

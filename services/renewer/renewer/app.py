@@ -13,6 +13,7 @@ from common.graph.client import make_redis
 from common.health import Check, health_routes
 from common.messaging import Messaging, make_messaging
 from common.runner import Clock, Periodic, Runner, all_running, utc_now
+from common.settings import read_settings
 from renewer.handlers import Handlers
 from renewer.reconcile import Reconcile
 from renewer.settings import Settings
@@ -57,7 +58,7 @@ def create_app(
 
 
 def make_app() -> FastAPI:
-    settings = Settings()
+    settings = read_settings(Settings)
     telemetry.set_up("renewer", settings)
     client = store.make_client(settings)
     graph, redis = make_graph(settings), make_redis(settings)

@@ -16,6 +16,7 @@ from common.health import health_routes
 from common.messages import ConnectionChanged
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, all_running
+from common.settings import read_settings
 from common.store import Database
 from common.web import Doorkeeper, Lock
 from settings_web import api, calendars, sync_settings
@@ -97,7 +98,7 @@ def create_app(
 
 
 def make_app() -> FastAPI:
-    settings = Settings()
+    settings = read_settings(Settings)
     telemetry.set_up(SERVICE, settings)
     redis = make_redis(settings)
     return create_app(

@@ -2,26 +2,35 @@
 
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import PositiveInt
 
 from common.graph.client import GraphClientSettings
-from common.settings import DoorSettings, ServiceSettings, StoreSettings
+from common.settings import DoorSettings, Secret, ServiceSettings, StoreSettings, Text, WebAddress
 
 
 class Settings(ServiceSettings, StoreSettings, GraphClientSettings, DoorSettings):
-    """`public_url` is where browsers find us; `oidc_*` is Attendara's own sign-in, found by discovery at the issuer."""
-
-    public_url: str = "http://localhost:8400"
-    oidc_issuer: str
-    oidc_client_id: str
-    oidc_client_secret: SecretStr
-    oidc_scope: str = "openid profile email"
-    oidc_claim_organization: str = "org_id"
-    oidc_claim_organization_name: str = "org_name"
-    oidc_claim_roles: str = "roles"
-    oidc_role_admin: str = "admin"
-    oidc_role_member: str = "member"
-    session_hours: int = 12
+    public_url: WebAddress = "http://localhost:8400"
+    """Where browsers find the pages. Cookies are for https only unless this is localhost."""
+    oidc_issuer: WebAddress
+    """Who signs Attendara's own users in (OpenID Connect): all else is found at `/.well-known/openid-configuration` under it."""
+    oidc_client_id: Text
+    """The id under which that provider knows settings-web; its redirect address is PUBLIC_URL with `/signin/return`."""
+    oidc_client_secret: Secret
+    """The secret that goes with it."""
+    oidc_scope: Text = "openid profile email"
+    """What is asked for at sign-in, with spaces."""
+    oidc_claim_organization: Text = "org_id"
+    """The claim that holds the organization's id."""
+    oidc_claim_organization_name: Text = "org_name"
+    """The claim that holds its name, as the pages show it."""
+    oidc_claim_roles: Text = "roles"
+    """The claim that holds the user's roles."""
+    oidc_role_admin: Text = "admin"
+    """The role that may change things."""
+    oidc_role_member: Text = "member"
+    """The role that may look."""
+    session_hours: PositiveInt = 12
+    """Hours after which a user signs in again."""
 
     @property
     def local(self) -> bool:

@@ -14,6 +14,7 @@ from common.health import Check, health_routes
 from common.marks import Marks
 from common.messaging import Messaging, make_messaging
 from common.runner import Clock, Once, Periodic, Runner, all_running, utc_now
+from common.settings import read_settings
 from common.store import AWAY, Database, make_client, readiness_of
 from common.web import Doorkeeper, Lock, answer_with_problems
 from sync_worker.appointments import make_appointments, message_of
@@ -89,7 +90,7 @@ def create_app(
 
 
 def make_app() -> FastAPI:
-    settings = Settings()
+    settings = read_settings(Settings)
     telemetry.set_up("sync-worker", settings)
     database = make_client(settings)[settings.mongodb_database]
     redis = make_redis(settings)

@@ -1,9 +1,12 @@
 """Settings are put together from parts, and behave alike in whatever order."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from common.settings import AuthClientSettings, DoorSettings, RedisSettings, ServiceSettings, StoreSettings
+from common.settings import AuthClientSettings, DoorSettings, RedisSettings, ServiceSettings, StoreSettings, read_settings
 
 
 class ServiceFirst(ServiceSettings, StoreSettings, RedisSettings):
@@ -67,3 +70,80 @@ def test_a_missing_file_of_authorities_is_named_at_start(monkeypatch: pytest.Mon
 
     with pytest.raises(ValidationError, match="auth_ca_file"):
         AuthClientSettings()
+
+
+class AllParts(ServiceSettings, StoreSettings, RedisSettings, DoorSettings, AuthClientSettings):
+    pass
+
+
+def _refused(monkeypatch: pytest.MonkeyPatch, **given: str) -> list[str]:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        read_settings(AllParts)
+    return str(ended.value.code).splitlines()
+
+
+def test_a_service_ends_with_a_line_for_each_mistake_that_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "AUTH_URL": "localhost:8402",
+        "KAFKA_BOOTSTRAP_SERVERS": "hush-hush",
+        "KAFKA_SESSION_TIMEOUT_MS": "soon",
+        "LOG_LEVEL": "loud",
+        "MONGODB_URL": "postgres://hush-hush",
+        "REDIS_URL": "hush-hush:6379",
+        "SERVICE_CREDENTIALS": "hush-hush",
+    }
+    _, *lines = _refused(monkeypatch, **wrong)
+    assert sorted(line.split(":")[0].strip() for line in lines) == sorted([*wrong, "SERVICE_CREDENTIAL"])
+    assert "  SERVICE_CREDENTIAL: is missing" in lines
+    assert "hush-hush" not in str(lines)
+
+
+def test_a_rule_about_two_settings_is_named_beside_the_other_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, *lines = _refused(monkeypatch, KAFKA_SESSION_TIMEOUT_MS="3000", MONGODB_URL="nowhere")
+    assert "  KAFKA_HEARTBEAT_INTERVAL_MS must be less than KAFKA_SESSION_TIMEOUT_MS" in lines
+    assert "  SERVICE_CREDENTIALS: is missing" in lines
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Secret as Kubernetes mounts it: each file a link through `..data`, which is a link to the present version."""
+    version = tmp_path / "..2026_01_01"
+    version.mkdir()
+    (tmp_path / "..data").symlink_to(version.name)
+    for name, value in {"SERVICE_CREDENTIAL": "web:mounted\n", "service_credentials": "web:one,\ncli:two\n"}.items():
+        (version / name).write_text(value)
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("mounted")
+def test_secrets_are_read_from_mounted_files_without_the_newline_at_their_end() -> None:
+    read = read_settings(AllParts)
+    assert read.service_credential.get_secret_value() == "web:mounted"
+    assert [credential.get_secret_value() for credential in read.service_credentials] == ["web:one", "cli:two"]
+
+
+@pytest.mark.usefixtures("mounted")
+def test_the_environment_goes_before_files_unless_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_CREDENTIAL", "web:given")
+    monkeypatch.setenv("SERVICE_CREDENTIALS", "")
+    read = read_settings(AllParts)
+    assert read.service_credential.get_secret_value() == "web:given"
+    assert len(read.service_credentials) == 2
+
+
+@pytest.mark.usefixtures("mounted")
+def test_a_folder_of_secrets_that_is_not_there_is_said(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(mounted)
+    assert _refused(monkeypatch) == [f"SECRETS_DIR: {mounted} is no folder"]
+
+
+def test_a_secret_whose_file_is_empty_or_no_text_is_named(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mounted / "SERVICE_CREDENTIAL").write_text("\n")
+    assert "  SERVICE_CREDENTIAL: " in "\n".join(_refused(monkeypatch))
+    (mounted / "SERVICE_CREDENTIAL").write_bytes(b"\xff\xfe")
+    (line,) = _refused(monkeypatch)
+    assert line.startswith('SECRETS_DIR: error getting value for field "service_credential"')

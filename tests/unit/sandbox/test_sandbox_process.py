@@ -89,3 +89,17 @@ def test_what_is_wrong_at_start_is_one_clear_line(tmp_path: Path, more: dict[str
     assert reason in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_wrong_settings_are_named_all_at_once_by_their_variables(tmp_path: Path) -> None:
+    env = environment(tmp_path, free_ports()) | {
+        "SANDBOX_HTTP_PORT": "hush",
+        "SANDBOX_LATENCY_MS": "-1",
+        "KAFKA_FETCH_MAX_WAIT_MS": "x",
+    }
+    done = subprocess.run([sys.executable, "-m", "outlook_sandbox"], env=env, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    head, *lines = done.stderr.splitlines()
+    assert head == "outlook-sandbox: the settings can't be used:"
+    assert [line.split(":")[0].strip() for line in lines] == list(wrong)
+    assert "hush" not in done.stderr

@@ -249,6 +249,6 @@ def make_graph(settings: GraphClientSettings) -> Graph:
 def make_redis(settings: RedisSettings) -> Redis:
     """Waits for a connection rather than failing when all 100 are in use; gives up on a silent server after 2 s."""
     pool = BlockingConnectionPool.from_url(
-        settings.redis_url, max_connections=100, timeout=5, socket_timeout=2, socket_connect_timeout=2
+        settings.redis_url.get_secret_value(), max_connections=100, timeout=5, socket_timeout=2, socket_connect_timeout=2
     )
     return Redis(connection_pool=pool)
