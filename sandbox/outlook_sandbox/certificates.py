@@ -17,13 +17,13 @@ class Certificates:
     key: Path
 
 
-def certificates(folder: Path) -> Certificates:
-    """Those in the folder; made when there are none, or when they end within a day."""
+def certificates(folder: Path, name: str) -> Certificates:
+    """Those in the folder; made when there are none for this host's name, or when they end within a day."""
     made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    if not all(path.exists() for path in (made.authority, made.chain, made.key)) or _ends_soon(made.chain):
+    if not all(path.exists() for path in (made.authority, made.chain, made.key)) or not _serves(made.chain, name):
         folder.mkdir(parents=True, exist_ok=True)
         authority = trustme.CA(organization_name="Outlook sandbox")
-        issued = authority.issue_cert(*NAMES)
+        issued = authority.issue_cert(*dict.fromkeys((*NAMES, name)))
         made.key.touch(mode=0o600)
         issued.private_key_pem.write_to_path(str(made.key))
         made.chain.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
@@ -31,6 +31,8 @@ def certificates(folder: Path) -> Certificates:
     return made
 
 
-def _ends_soon(chain: Path) -> bool:
+def _serves(chain: Path, name: str) -> bool:
     certificate = x509.load_pem_x509_certificate(chain.read_bytes())
-    return certificate.not_valid_after_utc < datetime.now(UTC) + timedelta(days=1)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    lasts = certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
+    return lasts and name in names.get_values_for_type(x509.DNSName)

@@ -88,7 +88,7 @@ async def update_subscription(call: Call) -> Answer:
     if "expirationDateTime" in sent:
         changes["expires"] = read_expiry(sent["expirationDateTime"], call.sandbox.clock.now())
     if "notificationUrl" in sent:
-        changes["notification_url"] = _address(sent, "notificationUrl")
+        changes["notification_url"] = _address(call, sent, "notificationUrl")
     if "encryptionCertificate" in sent:
         changes["certificate"] = _optional(sent, "encryptionCertificate")
     if "encryptionCertificateId" in sent:
@@ -156,8 +156,8 @@ def _read(call: Call) -> Subscription:
         resource=resource,
         calendar=read_resource(resource).calendar,
         change_type=_change_type(sent),
-        notification_url=_address(sent, "notificationUrl"),
-        lifecycle_url=_address(sent, "lifecycleNotificationUrl") if sent.get("lifecycleNotificationUrl") else None,
+        notification_url=_address(call, sent, "notificationUrl"),
+        lifecycle_url=_address(call, sent, "lifecycleNotificationUrl") if sent.get("lifecycleNotificationUrl") else None,
         client_state=_optional(sent, "clientState", LONGEST_TEXT),
         tls=tls,
         immutable_ids=call.preferences.immutable_ids,
@@ -202,15 +202,16 @@ def _change_type(sent: dict[str, Any]) -> str:
     return text
 
 
-def _address(sent: dict[str, Any], name: str) -> str:
-    """https anywhere, http on this machine only."""
+def _address(call: Call, sent: dict[str, Any], name: str) -> str:
+    """https anywhere; http on this machine, or wherever the sandbox may be asked from."""
     text = _text(sent, name)
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         raise invalid_request(f"The property '{name}' is not a valid URL.") from None
-    if not host or port == 0 or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+    plain = parts.scheme == "http" and (call.sandbox.settings.allow_other_hosts or is_loopback(host or ""))
+    if not host or port == 0 or not (parts.scheme == "https" or plain):
         raise invalid_request(f"The property '{name}' must be an absolute https URL.")
     return text
 

@@ -42,7 +42,7 @@ async def metadata(tenant: str, request: Request) -> Response:
             "authorization_endpoint": f"{http}/{shown}/oauth2/v2.0/authorize",
             "token_endpoint": f"{https}/{shown}/oauth2/v2.0/token",
             "jwks_uri": f"{https}/{shown}/discovery/v2.0/keys",
-            "userinfo_endpoint": f"{http}/oidc/userinfo",
+            "userinfo_endpoint": f"{https}/oidc/userinfo",
             "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
             "response_modes_supported": ["query", "fragment", "form_post"],
             "response_types_supported": ["code"],

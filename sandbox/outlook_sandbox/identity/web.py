@@ -19,7 +19,7 @@ MOST_SHOWN = 20
 
 def bases(settings: Settings) -> tuple[str, str]:
     """The http address, for what a browser meets, and the https one, for what MSAL meets."""
-    return f"http://localhost:{settings.http_port}", f"https://localhost:{settings.https_port}"
+    return f"http://localhost:{settings.http_port}", f"https://{settings.name}:{settings.https_port}"
 
 
 def refusal(request: Request, refused: Refused, status: int | None = None) -> Response:

@@ -59,7 +59,8 @@ class Provider:
     """Codes and access tokens live in memory; only the signing key survives a restart."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
-        self.issuer = f"http://localhost:{settings.http_port}{PATH}"
+        self.issuer = f"http://{settings.name}:{settings.http_port}{PATH}"
+        self.sign_in_page = f"http://localhost:{settings.http_port}{PATH}/authorize"
         self._settings = settings
         self._database = database
         self._clock = clock

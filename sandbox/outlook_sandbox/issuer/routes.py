@@ -17,11 +17,12 @@ router = APIRouter(prefix=PATH, include_in_schema=False)
 
 @router.get("/.well-known/openid-configuration")
 async def metadata(request: Request) -> Response:
-    issuer = _provider(request).issuer
+    provider = _provider(request)
+    issuer = provider.issuer
     return JSONResponse(
         {
             "issuer": issuer,
-            "authorization_endpoint": f"{issuer}/authorize",
+            "authorization_endpoint": provider.sign_in_page,
             "token_endpoint": f"{issuer}/token",
             "userinfo_endpoint": f"{issuer}/userinfo",
             "jwks_uri": f"{issuer}/jwks",
