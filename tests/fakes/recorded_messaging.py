@@ -1,6 +1,5 @@
-"""A broker's stand-in for unit tests: keeps what was published, and is away, slow or broken when told so."""
+"""A broker's stand-in for unit tests: keeps what was published, and is away when told so."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -21,13 +20,10 @@ class RecordedMessaging(Messaging):
         self.published: list[Message] = []
         self.away = ()
         self.down = False
-        self.silent = False
 
     async def publish(self, *messages: Message) -> None:
         if self.down:
             raise Transient("the broker is down", reason="broker-away")
-        if self.silent:
-            await asyncio.Event().wait()
         self.published += messages
 
     def of(self, kind: type[M]) -> list[M]:

@@ -8,25 +8,35 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from common.client_state import ClientStates
 from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
-from common.messaging import make_messaging
 from tests.kafka_reading import reading, settings_of
 from tests.servers import Kafka
 from tests.serving import serving, until
 from webhook_gateway.app import create_app
+from webhook_gateway.intake import Intake
+from webhook_gateway.publishing import Publisher
+from webhook_gateway.settings import Settings
 
-CLIENT_STATES = ClientStates([SecretStr(f"k:{base64.b64encode(b'o' * 32).decode()}")])
+KEYS = [SecretStr(f"k:{base64.b64encode(b'o' * 32).decode()}")]
+CLIENT_STATES = ClientStates(KEYS)
+
+
+def make(topics: Kafka, **changed: Any) -> FastAPI:
+    """The gateway as `make_app` makes it, with the settings of this test's broker."""
+    settings = Settings(client_state_keys=KEYS, **(settings_of(topics).model_dump() | changed))
+    publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
+    return create_app(publisher, CLIENT_STATES, Intake(settings), lambda: datetime.now(UTC))
 
 
 @pytest.fixture
 async def gateway(topics: Kafka) -> AsyncIterator[httpx2.AsyncClient]:
-    messaging = make_messaging("webhook-gateway", settings_of(topics))
     async with (
-        serving(lambda _: create_app(messaging, CLIENT_STATES, lambda: datetime.now(UTC))) as address,
+        serving(lambda _: make(topics)) as address,
         httpx2.AsyncClient(base_url=address, trust_env=False) as client,
     ):
         await until(lambda: _ready(client))
@@ -68,9 +78,10 @@ async def test_lifecycle_entries_are_in_kafka_each_by_itself(gateway: httpx2.Asy
 
 
 async def test_without_the_broker_it_starts_shakes_hands_and_asks_graph_to_post_again(kafka: Kafka) -> None:
-    nowhere = settings_of(kafka).model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:9"})
-    app = create_app(make_messaging("webhook-gateway", nowhere), CLIENT_STATES, lambda: datetime.now(UTC))
-    async with serving(lambda _: app) as address, httpx2.AsyncClient(base_url=address, trust_env=False) as client:
+    async with (
+        serving(lambda _: make(kafka, kafka_bootstrap_servers="127.0.0.1:9")) as address,
+        httpx2.AsyncClient(base_url=address, trust_env=False) as client,
+    ):
         ready = await client.get("/readyz")
         shaken = await client.post("/graph/notifications?validationToken=hello")
         posted = await client.post("/graph/notifications", json={"value": [entry(new_id("cal"))]})

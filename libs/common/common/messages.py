@@ -11,6 +11,9 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+ChangeKind = Literal["created", "updated", "deleted", "unknown"]
+LifecycleKind = Literal["reauthorizationRequired", "subscriptionRemoved", "missed", "unknown"]
+
 Status = Literal["pending", "confirmed", "cancelled"]
 """The customer's answer. Never to be mixed up with *called off*, Outlook's `isCancelled`."""
 
@@ -38,7 +41,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotificationReceived(Message, frozen=True, kw_only=True):
-    """Graph says that a calendar may differ: `count` verified entries of one post.
+    """Graph says that a calendar may differ: `count` verified entries of one post, of these `kinds` (its changeType).
 
     It names no event and no organization: the gateway looks nothing up, and trusts nothing but the signed calendar id.
     """
@@ -48,6 +51,7 @@ class NotificationReceived(Message, frozen=True, kw_only=True):
     subscription: str
     tenant: str | None = None
     count: int = 1
+    kinds: list[ChangeKind] = []
     received_at: datetime
 
     @property
@@ -62,7 +66,7 @@ class LifecycleReceived(Message, frozen=True, kw_only=True):
     calendar: str
     subscription: str
     tenant: str | None = None
-    kind: Literal["reauthorizationRequired", "subscriptionRemoved", "missed", "unknown"]
+    kind: LifecycleKind
     received_at: datetime
 
     @property

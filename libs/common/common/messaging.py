@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -161,19 +161,26 @@ class Messaging:
 def make_messaging(service: str, settings: ServiceSettings, away: tuple[type[Exception], ...] = ()) -> Messaging:
     """Acknowledged by all in-sync replicas; idempotent unless the broker can't (the local one)."""
     broker = KafkaBroker(
-        settings.kafka_bootstrap_servers,
-        client_id=service,
-        acks="all",
-        enable_idempotence=settings.kafka_idempotence,
-        request_timeout_ms=10_000,
-        retry_backoff_ms=100,
-        metadata_max_age_ms=30_000,
+        **producer_options(service, settings),
         graceful_timeout=10,
         allow_auto_create_topics=False,
         apply_types=False,
         logger=None,
     )
     return Messaging(service, broker, settings, away)
+
+
+def producer_options(service: str, settings: ServiceSettings) -> dict[str, Any]:
+    """As aiokafka names them; FastStream's broker has the same names."""
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "client_id": service,
+        "acks": "all",
+        "enable_idempotence": settings.kafka_idempotence,
+        "request_timeout_ms": 10_000,
+        "retry_backoff_ms": 100,
+        "metadata_max_age_ms": 30_000,
+    }
 
 
 def envelope(topic: str, source: str) -> dict[str, str]:

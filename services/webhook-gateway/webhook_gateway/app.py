@@ -9,29 +9,34 @@ from fastapi import FastAPI
 from common import telemetry
 from common.client_state import ClientStates
 from common.health import health_routes
-from common.messaging import Messaging, make_messaging
+from common.messages import LifecycleReceived, NotificationReceived
+from webhook_gateway.described import described
+from webhook_gateway.intake import Intake
+from webhook_gateway.publishing import Publisher
 from webhook_gateway.readers import Clock, LifecycleReader, NotificationReader
-from webhook_gateway.routes import graph_route
+from webhook_gateway.routes import Door, Publishes
 from webhook_gateway.settings import Settings
 
 
-def create_app(messaging: Messaging, client_states: ClientStates, clock: Clock) -> FastAPI:
+def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake, clock: Clock) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with messaging.running():
-            yield
+        with intake.obeying_signals():
+            async with publisher.running():
+                yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry={"tracing": False})
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, telemetry={"tracing": False})
+    app.openapi = described  # type: ignore[method-assign]
     app.router.routes += [
-        graph_route("/graph/notifications", NotificationReader(client_states, clock), messaging),
-        graph_route("/graph/lifecycle", LifecycleReader(client_states, clock), messaging),
+        Door("/graph/notifications", NotificationReader(client_states, clock), publisher, intake).route(),
+        Door("/graph/lifecycle", LifecycleReader(client_states, clock), publisher, intake).route(),
     ]
-    app.include_router(health_routes({"kafka": messaging.readiness}))
+    app.include_router(health_routes({"kafka": publisher.readiness, "intake": intake.readiness}))
     return app
 
 
 def make_app() -> FastAPI:
     settings = Settings()
     telemetry.set_up("webhook-gateway", settings)
-    messaging = make_messaging("webhook-gateway", settings)
-    return create_app(messaging, ClientStates(settings.client_state_keys), lambda: datetime.now(UTC))
+    publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
+    return create_app(publisher, ClientStates(settings.client_state_keys), Intake(settings), lambda: datetime.now(UTC))

@@ -27,17 +27,25 @@ class Post(msgspec.Struct, frozen=True):
     value: list[msgspec.Raw]
 
 
-class Notification(msgspec.Struct, frozen=True, rename="camel"):
+class Entry(msgspec.Struct, frozen=True, rename="camel"):
     subscription_id: Short
     client_state: str
     tenant_id: Short | None = None
 
 
-class Lifecycle(Notification, frozen=True, rename="camel", kw_only=True):
-    lifecycle_event: Short
+class Notification(Entry, frozen=True, rename="camel"):
+    """`change_type`: whatever it is, the calendar may differ."""
+
+    change_type: object = None
 
 
-E = TypeVar("E", bound=Notification)
+class Lifecycle(Entry, frozen=True, rename="camel", kw_only=True):
+    """`lifecycle_event`: whatever it is, it isn't lost."""
+
+    lifecycle_event: object
+
+
+E = TypeVar("E", bound=Entry)
 
 _decode_post = msgspec.json.Decoder(Post).decode
 # RecursionError: nested deeper than the decoder goes; UnicodeDecodeError: a string that isn't UTF-8.

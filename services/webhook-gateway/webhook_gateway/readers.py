@@ -1,16 +1,28 @@
 """From a post's entries to our messages: one per calendar for notifications, one per entry for lifecycle."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
-from common.client_state import ClientStates
-from common.messages import LifecycleReceived, NotificationReceived
+from common.client_state import PROBE_CALENDAR, ClientStates
+from common.messages import ChangeKind, LifecycleKind, LifecycleReceived, Message, NotificationReceived
 from webhook_gateway.entries import Lifecycle, Notification, Reader
 
 Clock = Callable[[], datetime]
-Kind = Literal["reauthorizationRequired", "subscriptionRemoved", "missed", "unknown"]
+
+CHANGES = {kind: cast(ChangeKind, kind) for kind in get_args(ChangeKind)}
+LIFECYCLES = {kind: cast(LifecycleKind, kind) for kind in get_args(LifecycleKind)}
+
+
+@dataclass
+class Reading:
+    """A post, read: what to publish, how many entries were dropped by reason, and whether our own self-check was in it."""
+
+    messages: Sequence[Message] = ()
+    dropped: Counter[str] = field(default_factory=Counter)
+    probed: bool = False
 
 
 class NotificationReader:
@@ -20,27 +32,29 @@ class NotificationReader:
         self._reader = Reader(Notification, client_states)
         self._clock = clock
 
-    def __call__(self, body: bytes) -> tuple[Sequence[NotificationReceived], Mapping[str, int]]:
-        counts, dropped = Counter[str](), Counter[str]()
-        last: dict[str, Notification] = {}
+    def __call__(self, body: bytes) -> Reading:
+        """Raises NotPosted."""
+        reading = Reading()
+        by_calendar: dict[str, list[Notification]] = {}
         for entry in self._reader.read(body):
             if isinstance(entry, str):
-                dropped[entry] += 1
+                reading.dropped[entry] += 1
             else:
-                calendar, last[calendar] = entry
-                counts[calendar] += 1
+                by_calendar.setdefault(entry[0], []).append(entry[1])
+        reading.probed = by_calendar.pop(PROBE_CALENDAR, None) is not None
         now = self._clock()
-        messages = [
+        reading.messages = [
             NotificationReceived(
                 calendar=calendar,
-                subscription=entry.subscription_id,
-                tenant=entry.tenant_id,
-                count=counts[calendar],
+                subscription=entries[-1].subscription_id,
+                tenant=entries[-1].tenant_id,
+                count=len(entries),
+                kinds=sorted({_change(entry.change_type) for entry in entries}),
                 received_at=now,
             )
-            for calendar, entry in last.items()
+            for calendar, entries in by_calendar.items()
         ]
-        return messages, dropped
+        return reading
 
 
 class LifecycleReader:
@@ -48,25 +62,33 @@ class LifecycleReader:
         self._reader = Reader(Lifecycle, client_states)
         self._clock = clock
 
-    def __call__(self, body: bytes) -> tuple[Sequence[LifecycleReceived], Mapping[str, int]]:
-        now, dropped = self._clock(), Counter[str]()
-        messages = []
+    def __call__(self, body: bytes) -> Reading:
+        """Raises NotPosted."""
+        now, reading, messages = self._clock(), Reading(), []
         for entry in self._reader.read(body):
             if isinstance(entry, str):
-                dropped[entry] += 1
+                reading.dropped[entry] += 1
                 continue
             calendar, lifecycle = entry
+            if calendar == PROBE_CALENDAR:
+                reading.probed = True
+                continue
             messages.append(
                 LifecycleReceived(
                     calendar=calendar,
                     subscription=lifecycle.subscription_id,
                     tenant=lifecycle.tenant_id,
-                    kind=_kind(lifecycle.lifecycle_event),
+                    kind=_lifecycle(lifecycle.lifecycle_event),
                     received_at=now,
                 )
             )
-        return messages, dropped
+        reading.messages = messages
+        return reading
 
 
-def _kind(lifecycle_event: str) -> Kind:
-    return cast(Kind, lifecycle_event) if lifecycle_event in get_args(Kind) else "unknown"
+def _change(told: object) -> ChangeKind:
+    return CHANGES.get(told, "unknown") if isinstance(told, str) else "unknown"
+
+
+def _lifecycle(told: object) -> LifecycleKind:
+    return LIFECYCLES.get(told, "unknown") if isinstance(told, str) else "unknown"

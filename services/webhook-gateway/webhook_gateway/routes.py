@@ -1,83 +1,115 @@
-"""The two addresses that Graph posts to. They are plain Starlette routes: nothing stands between a post and its answer."""
+"""The two addresses that Graph posts to. They are plain ASGI: nothing stands between a post and its answer."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
+from time import perf_counter
+from typing import Protocol
 
 import structlog
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.datastructures import QueryParams
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from common import telemetry
 from common.errors import Transient
 from common.messages import Message
-from common.messaging import Messaging
 from webhook_gateway.entries import NotPosted
+from webhook_gateway.intake import Disconnected, Intake, Post, Unwanted
+from webhook_gateway.readers import Reading
 
 log = structlog.get_logger()
 
-LARGEST_BODY = 4 * 1024 * 1024
-"""Graph states no maximum, and a genuine post that is refused for its size is lost."""
 READ_AT_ONCE = 64 * 1024
 """A larger body is read in a thread: of a forger's smallest entries it may hold so many that the others' answers would wait."""
 LONGEST_TOKEN = 4096
-PATIENCE_SECONDS = 2.0
-"""For the broker. Graph wants its answer within 3 seconds: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks."""
+LOG_SECONDS = 10.0
+"""Between two lines of the same kind: whoever can post here must not be able to fill the log."""
+RETRY_AFTER = (b"retry-after", b"5")
+RECOGNIZED = (b"attendara-probe", b"recognized")
+CLOSE = (b"connection", b"close")
+EMPTY = (b"content-length", b"0")
 
-Read = Callable[[bytes], tuple[Sequence[Message], Mapping[str, int]]]
-"""A body as the messages to publish and how many of its entries were dropped, by reason. Raises NotPosted."""
+Read = Callable[[bytes], Reading]
+"""Raises NotPosted."""
 
 
-def graph_route(path: str, read: Read, messaging: Messaging) -> Route:
-    async def post(request: Request) -> Response:
-        token = request.query_params.get("validationToken")
-        if token is not None:
-            return _handshake(token)
+class Publishes(Protocol):
+    async def publish(self, *messages: Message) -> None: ...
+    async def readiness(self) -> str | None: ...
+    def running(self) -> AbstractAsyncContextManager[None]: ...
+
+
+class Door:
+    """What one address does: the handshake, and taking posts of one kind."""
+
+    def __init__(self, path: str, read: Read, publisher: Publishes, intake: Intake) -> None:
+        self._path = path
+        self._read = read
+        self._publisher = publisher
+        self._intake = intake
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def route(self) -> Route:
+        return Route(self._path, self, methods=["POST"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if b"validationToken" in scope["query_string"]:
+            token = QueryParams(scope["query_string"]).get("validationToken")
+            if token is not None:
+                return await self._handshake(token)(scope, receive, send)
         # A trace of our own begins here: whoever can post here must not choose our trace ids.
-        with telemetry.span(f"POST {path}", kind="server") as span:
-            status = await _take(request, read, messaging)
+        with telemetry.span(f"POST {self._path}", kind="server") as span:
+            try:
+                status, headers = await self._take(scope, receive)
+            except Disconnected:
+                return
             span.set_attribute("http.response.status_code", status)
-        telemetry.count("posts_received", path=path, status=str(status.value))
-        return Response(status_code=status, headers={"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None)
+        telemetry.count("posts_received", path=self._path, status=str(int(status)))
+        await send({"type": "http.response.start", "status": int(status), "headers": [EMPTY, *headers]})
+        await send({"type": "http.response.body", "body": b""})
 
-    return Route(path, post, methods=["POST"])
+    def _handshake(self, token: str) -> PlainTextResponse:
+        """Graph asks whether this address expects it: the answer is its token, decoded, as it is."""
+        if not 0 < len(token) <= LONGEST_TOKEN:
+            return PlainTextResponse(status_code=HTTPStatus.BAD_REQUEST)
+        return PlainTextResponse(token, headers={"X-Content-Type-Options": "nosniff"})
 
+    async def _take(self, scope: Scope, receive: Receive) -> tuple[HTTPStatus, Sequence[tuple[bytes, bytes]]]:
+        """202 once the broker has everything that is genuine; Graph posts again after a 503. Raises Disconnected."""
+        post = Post(self._intake)
+        try:
+            body = await post.read(scope, receive)
+            reading = self._read(body) if len(body) <= READ_AT_ONCE else await asyncio.to_thread(self._read, body)
+            for reason, count in reading.dropped.items():
+                telemetry.count("entries_dropped", count, reason=reason)
+                self._tell("entries dropped", reason, count)
+            if reading.probed and (missing := await self._publisher.readiness()):
+                raise Transient(missing, reason="broker-away")
+            if reading.messages:
+                began = perf_counter()
+                await self._publisher.publish(*reading.messages)
+                telemetry.observe("received_to_published_seconds", perf_counter() - began)
+            return HTTPStatus.ACCEPTED, [RECOGNIZED] if reading.probed else []
+        except NotPosted:
+            return HTTPStatus.BAD_REQUEST, []
+        except Unwanted as unwanted:
+            self._tell("post refused", unwanted.status.phrase)
+            headers = [CLOSE] if unwanted.unread else []
+            return unwanted.status, [*headers, RETRY_AFTER] if unwanted.status == HTTPStatus.SERVICE_UNAVAILABLE else headers
+        except Transient as error:
+            self._tell("not published", error.reason, error=str(error))
+            return HTTPStatus.SERVICE_UNAVAILABLE, [RETRY_AFTER]
+        finally:
+            post.release()
 
-def _handshake(token: str) -> Response:
-    """Graph asks whether this address expects it: the answer is its token, decoded, as it is."""
-    if len(token) > LONGEST_TOKEN:
-        return Response(status_code=HTTPStatus.BAD_REQUEST)
-    return PlainTextResponse(token, headers={"X-Content-Type-Options": "nosniff"})
-
-
-async def _take(request: Request, read: Read, messaging: Messaging) -> HTTPStatus:
-    """202 once the broker has everything that is genuine; Graph posts again after a 503."""
-    body = await _body(request)
-    if body is None:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    try:
-        messages, dropped = read(body) if len(body) <= READ_AT_ONCE else await asyncio.to_thread(read, body)
-    except NotPosted:
-        return HTTPStatus.BAD_REQUEST
-    for reason, count in dropped.items():
-        log.warning("entries dropped", reason=reason, count=count)
-        telemetry.count("entries_dropped", count, reason=reason)
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await messaging.publish(*messages)
-    except (Transient, TimeoutError) as error:
-        log.warning("not published", error=str(error) or "no acknowledgement in time", messages=len(messages))
-        return HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPStatus.ACCEPTED
-
-
-async def _body(request: Request) -> bytes | None:
-    """None when it is larger than Graph would ever send; no more than that is kept in memory."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
+    def _tell(self, event: str, reason: str, count: int = 1, **more: str) -> None:
+        """One line for all of a kind within LOG_SECONDS, the first at once; the metrics have each."""
+        now = asyncio.get_running_loop().time()
+        said, untold = self._told.get(event + reason, (-LOG_SECONDS, 0))
+        if now - said >= LOG_SECONDS:
+            log.warning(event, reason=reason, count=count + untold, **more)
+            said, untold, count = now, 0, 0
+        self._told[event + reason] = (said, untold + count)

@@ -1,0 +1,122 @@
+"""How much is taken in at one time: past its bounds, and while draining, a post is refused at once rather than answered late."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from types import FrameType
+
+import structlog
+from starlette.types import Receive, Scope
+
+from webhook_gateway.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Unwanted(Exception):
+    """A post that isn't taken; `status`: the answer. `unread`: some of its body was not received."""
+
+    def __init__(self, status: HTTPStatus, *, unread: bool = True) -> None:
+        super().__init__(status.phrase)
+        self.status = status
+        self.unread = unread
+
+
+class Disconnected(Exception):
+    """The client left in the middle of its post: there is nobody to answer."""
+
+
+class Intake:
+    """What is being taken in. `draining`: nothing new is, this process is to end; Graph posts again what is refused."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.posts = 0
+        self.bytes = 0
+        self.draining = False
+
+    def drain(self) -> None:
+        self.draining = True
+        log.info("draining", posts_in_flight=self.posts)
+
+    async def readiness(self) -> str | None:
+        return "draining" if self.draining else None
+
+    @contextmanager
+    def obeying_signals(self) -> Iterator[None]:
+        """SIGUSR1 drains; SIGTERM drains and then does what it did before."""
+        loop = asyncio.get_running_loop()
+        before = signal.getsignal(signal.SIGTERM)
+
+        def terminate(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self.drain)
+            if callable(before):
+                before(number, frame)
+
+        loop.add_signal_handler(signal.SIGUSR1, self.drain)
+        if callable(before):
+            signal.signal(signal.SIGTERM, terminate)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+            signal.signal(signal.SIGTERM, before)
+
+
+class Post:
+    """One post's share of the intake, from its first byte until `release`."""
+
+    __slots__ = ("_bytes", "_counted", "_intake")
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._bytes = 0
+        self._counted = False
+
+    async def read(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body, which then counts as in flight. Raises Unwanted, Disconnected."""
+        intake, settings = self._intake, self._intake.settings
+        if intake.draining:
+            raise Unwanted(HTTPStatus.SERVICE_UNAVAILABLE)
+        if _declared(scope) > settings.post_largest_bytes:
+            raise Unwanted(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        try:
+            async with asyncio.timeout(settings.post_read_seconds):
+                body = await self._receive(receive)
+        except TimeoutError as error:
+            raise Unwanted(HTTPStatus.REQUEST_TIMEOUT) from error
+        if intake.posts >= settings.posts_in_flight:
+            raise Unwanted(HTTPStatus.SERVICE_UNAVAILABLE, unread=False)
+        intake.posts += 1
+        self._counted = True
+        return body
+
+    async def _receive(self, receive: Receive) -> bytes:
+        """Holds no more than the bounds allow, whatever length was declared."""
+        intake, settings, chunks, more = self._intake, self._intake.settings, [], True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            self._bytes += len(chunk)
+            intake.bytes += len(chunk)
+            if self._bytes > settings.post_largest_bytes:
+                raise Unwanted(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            if intake.bytes > settings.post_bytes_in_flight:
+                raise Unwanted(HTTPStatus.SERVICE_UNAVAILABLE)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def release(self) -> None:
+        self._intake.bytes -= self._bytes
+        self._intake.posts -= self._counted
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
