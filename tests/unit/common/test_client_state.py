@@ -89,6 +89,7 @@ def test_settings_read_the_keys_from_the_environment(monkeypatch: pytest.MonkeyP
         (",", "at least 1 item"),
         (f":{NEW}", "<key id>:<base64>"),
         ("bad id:AAAA", "<key id>:<base64>"),
+        ("hush-hush", "a key is `<key id>:<base64>`"),
         ("one:not base64!", "key one is not base64"),
         ("one:AAAA", "key one has 3 bytes"),
         (f"{NEW},{NEW}", "an id of its own"),

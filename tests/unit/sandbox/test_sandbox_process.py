@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -25,8 +26,8 @@ def environment(folder: Path, ports: tuple[int, int], **more: str) -> dict[str, 
 
 
 @contextmanager
-def sandbox(folder: Path, ports: tuple[int, int]) -> Iterator[httpx2.Client]:
-    with subprocess.Popen([sys.executable, "-m", "outlook_sandbox"], env=environment(folder, ports)) as process:
+def sandbox(folder: Path, ports: tuple[int, int], **more: str) -> Iterator[httpx2.Client]:
+    with subprocess.Popen([sys.executable, "-m", "outlook_sandbox"], env=environment(folder, ports, **more)) as process:
         with httpx2.Client(base_url=f"http://127.0.0.1:{ports[0]}") as client:
             try:
                 _wait_until_ready(client, process)
@@ -61,6 +62,23 @@ def test_it_serves_http_and_https_and_keeps_its_data(tmp_path: Path) -> None:
         assert (tmp_path / "ca.pem").read_bytes() == authority
 
 
+def test_programs_find_it_by_its_name_and_browsers_at_localhost(tmp_path: Path) -> None:
+    ports = free_ports()
+    with sandbox(tmp_path, ports):
+        pass
+    with sandbox(tmp_path, ports, SANDBOX_NAME="microsoft") as client:
+        told = client.get("/common/v2.0/.well-known/openid-configuration").json()
+        also = client.get("/attendara-id/.well-known/openid-configuration").json()
+        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        with socket.create_connection(("localhost", ports[1])) as plain:
+            trust.wrap_socket(plain, server_hostname="microsoft").close()
+    for named in (told, also):
+        hosts = {urlsplit(value).hostname for name, value in named.items() if name.endswith(("_endpoint", "_uri", "issuer"))}
+        assert hosts == {"microsoft", "localhost"}
+        assert urlsplit(named["authorization_endpoint"]).hostname == "localhost"
+        assert urlsplit(named["token_endpoint"]).hostname == "microsoft"
+
+
 def test_a_second_sandbox_leaves_the_first_ones_data_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "outlook_sandbox"]
     with sandbox(tmp_path, free_ports()):
@@ -92,11 +110,8 @@ def test_what_is_wrong_at_start_is_one_clear_line(tmp_path: Path, more: dict[str
 
 
 def test_wrong_settings_are_named_all_at_once_by_their_variables(tmp_path: Path) -> None:
-    env = environment(tmp_path, free_ports()) | {
-        "SANDBOX_HTTP_PORT": "hush",
-        "SANDBOX_LATENCY_MS": "-1",
-        "KAFKA_FETCH_MAX_WAIT_MS": "x",
-    }
+    wrong = {"SANDBOX_HTTP_PORT": "hush", "SANDBOX_LATENCY_MS": "-1", "KAFKA_FETCH_MAX_WAIT_MS": "x"}
+    env = environment(tmp_path, free_ports()) | wrong
     done = subprocess.run([sys.executable, "-m", "outlook_sandbox"], env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     head, *lines = done.stderr.splitlines()
