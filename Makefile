@@ -1,7 +1,7 @@
 # Everything that is done with this repository; `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt lock bench test-kafka clean
+.PHONY: help run test lint fmt docs lock bench test-kafka clean
 
 # The first of these that is 3.11 to 3.13; `make PYTHON=…` chooses another.
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -33,6 +33,9 @@ lint: $(VENV) ## Check style, types and the boundaries between packages
 fmt: $(VENV) ## Format, and mend what ruff can mend
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
+
+docs: $(VENV) ## Write the table of docs/configuration.md anew, from the services' settings
+	@.venv/bin/python -m attendara_local.configuration
 
 lock: $(UV) ## Lock the dependencies of all packages again, as the head of requirements.lock says
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

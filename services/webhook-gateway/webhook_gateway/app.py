@@ -10,6 +10,7 @@ from common import telemetry
 from common.client_state import ClientStates
 from common.health import health_routes
 from common.messages import LifecycleReceived, NotificationReceived
+from common.settings import read_settings
 from webhook_gateway.described import described
 from webhook_gateway.intake import Intake
 from webhook_gateway.publishing import Publisher
@@ -36,7 +37,7 @@ def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake
 
 
 def make_app() -> FastAPI:
-    settings = Settings()
+    settings = read_settings(Settings)
     telemetry.set_up("webhook-gateway", settings)
     publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
     return create_app(publisher, ClientStates(settings.client_state_keys), Intake(settings), lambda: datetime.now(UTC))
