@@ -186,7 +186,7 @@ def producer_options(service: str, settings: ServiceSettings) -> dict[str, Any]:
 def envelope(topic: str, source: str) -> dict[str, str]:
     return {
         "ce_specversion": "1.0",
-        "ce_id": str(ULID()),
+        "ce_id": ULID().hex,
         "ce_source": f"/attendara/{source}",
         "ce_type": topic,
         "ce_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),

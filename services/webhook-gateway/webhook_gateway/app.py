@@ -15,7 +15,7 @@ from webhook_gateway.described import described
 from webhook_gateway.intake import Intake
 from webhook_gateway.publishing import Publisher
 from webhook_gateway.readers import Clock, LifecycleReader, NotificationReader
-from webhook_gateway.routes import Door, Publishes
+from webhook_gateway.routes import Door, DoorsFirst, Publishes
 from webhook_gateway.settings import Settings
 
 
@@ -28,10 +28,11 @@ def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, telemetry={"tracing": False})
     app.openapi = described  # type: ignore[method-assign]
-    app.router.routes += [
-        Door("/graph/notifications", NotificationReader(client_states, clock), publisher, intake).route(),
-        Door("/graph/lifecycle", LifecycleReader(client_states, clock), publisher, intake).route(),
-    ]
+    doors = {
+        "/graph/notifications": Door("notifications", NotificationReader(client_states, clock), publisher, intake),
+        "/graph/lifecycle": Door("lifecycle", LifecycleReader(client_states, clock), publisher, intake),
+    }
+    app.add_middleware(DoorsFirst, doors=doors)
     app.include_router(health_routes({"kafka": publisher.readiness, "intake": intake.readiness}))
     return app
 

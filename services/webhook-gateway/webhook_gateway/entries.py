@@ -4,8 +4,8 @@ Shapes: https://learn.microsoft.com/graph/api/resources/changenotification. A li
 nor changeType, and an Outlook one no id: only what we use is read, so that nothing else can make an entry malformed.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -19,12 +19,6 @@ class NotPosted(Rejected):
     """The body is not JSON with a list `value`: no post of Graph's."""
 
     default_reason = "not-a-notification"
-
-
-class Post(msgspec.Struct, frozen=True):
-    """Entries stay undecoded here, so that a malformed one spoils no other."""
-
-    value: list[msgspec.Raw]
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel"):
@@ -47,7 +41,6 @@ class Lifecycle(Entry, frozen=True, rename="camel", kw_only=True):
 
 E = TypeVar("E", bound=Entry)
 
-_decode_post = msgspec.json.Decoder(Post).decode
 # RecursionError: nested deeper than the decoder goes; UnicodeDecodeError: a string that isn't UTF-8.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -57,22 +50,39 @@ class Reader(Generic[E]):
 
     def __init__(self, kind: type[E], client_states: ClientStates) -> None:
         self._decode = msgspec.json.Decoder(kind).decode
+        self._decode_whole = msgspec.json.Decoder(_post_of(kind)).decode
+        self._decode_parts = msgspec.json.Decoder(_post_of(msgspec.Raw)).decode
         self._verify = client_states.verify
 
     def read(self, body: bytes) -> Iterator[tuple[str, E] | str]:
         """Each entry as its calendar's id and itself, or as the reason for dropping it. Raises NotPosted."""
-        for entry in _entries(body):
+        for entry in self._entries(body):
+            if entry is None:
+                yield "malformed"
+                continue
             try:
-                known = self._decode(entry)
-                yield self._verify(known.client_state), known
+                yield self._verify(entry.client_state), entry
             except Forged as forged:
                 yield forged.reason
-            except _UNREADABLE:
-                yield "malformed"
+
+    def _entries(self, body: bytes) -> Iterable[E | None]:
+        """None for a malformed one, which spoils no other: then each is decoded by itself, at twice the cost."""
+        try:
+            whole: list[E] = self._decode_whole(body).value
+            return whole
+        except _UNREADABLE:
+            pass
+        try:
+            return map(self._entry, self._decode_parts(body).value)
+        except _UNREADABLE as error:
+            raise NotPosted("the body is not JSON with a list `value`") from error
+
+    def _entry(self, part: msgspec.Raw) -> E | None:
+        try:
+            return self._decode(part)
+        except _UNREADABLE:
+            return None
 
 
-def _entries(body: bytes) -> Sequence[msgspec.Raw]:
-    try:
-        return _decode_post(body).value
-    except _UNREADABLE as error:
-        raise NotPosted("the body is not JSON with a list `value`") from error
+def _post_of(kind: Any) -> Any:
+    return msgspec.defstruct("Post", [("value", list[kind])])

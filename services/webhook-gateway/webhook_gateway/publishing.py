@@ -6,7 +6,7 @@ aiokafka spends some fifty microseconds on a message that is sent by itself, and
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 
@@ -32,21 +32,55 @@ LARGEST_BATCH = 256 * 1024
 """Bytes; brokers take a megabyte unless they are told otherwise."""
 
 _encode = msgspec.json.Encoder().encode
-_hash = lru_cache(maxsize=50_000)(murmur2)
 
 Headers = Sequence[tuple[str, bytes]]
 
 
-class Flight:
-    """Messages of one partition that travel together. `landed`: acknowledged, or failed."""
+@lru_cache(maxsize=50_000)
+def _place(key: bytes) -> int:
+    """Modulo the number of partitions: where every client of Kafka puts this key by default."""
+    return int(murmur2(key)) & 0x7FFFFFFF
 
-    __slots__ = ("builder", "landed", "posts")
+
+class Waiting:
+    """One post, until all flights that it is on have landed, or it has waited long enough."""
+
+    __slots__ = ("done", "left", "timer")
+
+    def __init__(self, flights: Collection["Flight"]) -> None:
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.left = len(flights)
+        self.timer = loop.call_later(PATIENCE_SECONDS, self.landed, TimeoutError("no acknowledgement in time"))
+        for flight in flights:
+            flight.waiting.append(self)
+
+    def landed(self, error: Exception | None) -> None:
+        self.left -= 1
+        if self.done.done():
+            return
+        if error:
+            self.done.set_exception(error)
+        elif not self.left:
+            self.done.set_result(None)
+
+
+class Flight:
+    """Messages of one partition that travel together."""
+
+    __slots__ = ("builder", "waiting")
 
     def __init__(self, builder: BatchBuilder) -> None:
         self.builder = builder
-        self.landed = asyncio.get_running_loop().create_future()
-        self.posts = 0
-        """How many posts wait for it. Nobody left: Graph was told to post again, so it needn't fly."""
+        self.waiting: list[Waiting] = []
+
+    def wanted(self) -> bool:
+        """Does anybody still wait for it? If not, Graph was told to post again, and it needn't fly."""
+        return not all(post.done.done() for post in self.waiting)
+
+    def land(self, error: Exception | None = None) -> None:
+        for post in self.waiting:
+            post.landed(error)
 
 
 class Lane:
@@ -63,31 +97,33 @@ class Lane:
 
     def load(self, key: bytes, value: bytes, headers: Headers) -> Flight:
         """The flight that takes this message. Raises Transient."""
+        if self._loading and self._loading[-1].builder.append(timestamp=None, key=key, value=value, headers=headers):
+            return self._loading[-1]
         if self._took_off is not None and self._clock() - self._took_off > PATIENCE_SECONDS:
             raise Transient("the broker does not acknowledge", reason="broker-away")
-        if not self._loading or self._loading[-1].builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
-            self._loading.append(Flight(self._producer.create_batch()))
-            self._loading[-1].builder.append(timestamp=None, key=key, value=value, headers=headers)
+        flight = Flight(self._producer.create_batch())
+        flight.builder.append(timestamp=None, key=key, value=value, headers=headers)
+        self._loading.append(flight)
         if self._pilot is None or self._pilot.done():
             self._pilot = asyncio.create_task(self._fly())
-        return self._loading[-1]
+        return flight
 
     async def _fly(self) -> None:
         while self._loading:
             flight = self._loading.popleft()
-            if not flight.posts:
-                continue
-            flight.builder.close()
-            self._took_off = self._clock()
-            try:
-                await (await self._producer.send_batch(flight.builder, self._topic, partition=self._partition))
-            except (Exception, asyncio.CancelledError) as error:  # aiokafka cancels its caller when a connection is cut
-                flight.landed.set_exception(error if isinstance(error, Exception) else KafkaConnectionError("cut off"))
-                flight.landed.exception()  # those who waited may have given up: then nobody asks for it
-            else:
-                flight.landed.set_result(None)
-            finally:
+            if flight.wanted():
+                self._took_off = self._clock()
+                flight.land(await self._send(flight.builder))
                 self._took_off = None
+
+    async def _send(self, batch: BatchBuilder) -> Exception | None:
+        """None when all in-sync replicas have it, else why it isn't known that they do."""
+        batch.close()
+        try:
+            await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
+        except (Exception, asyncio.CancelledError) as error:  # aiokafka cancels its caller when a connection is cut
+            return error if isinstance(error, Exception) else KafkaConnectionError("cut off")
+        return None
 
 
 class Publisher:
@@ -103,21 +139,19 @@ class Publisher:
 
     async def publish(self, *messages: Message) -> None:
         """Returns when all in-sync replicas have all of them. Raises Transient: what was published then, nobody knows."""
+        if not messages:
+            return
         topic = messages[0].topic.name
         with telemetry.span(f"send {topic}", kind="producer", attributes={"messaging.batch.message_count": len(messages)}):
-            flights = self._load(topic, messages)
-            for flight in flights:
-                flight.posts += 1
-            _, late = await asyncio.wait([flight.landed for flight in flights], timeout=PATIENCE_SECONDS)
-            for flight in flights:
-                flight.posts -= 1
-            if late:
-                raise Transient("no acknowledgement in time", reason="broker-away")
-            for flight in flights:
-                if error := flight.landed.exception():
-                    if not getattr(error, "retriable", False):
-                        self._spoiled.set()
-                    raise Transient(f"the broker did not take a message: {error!r}", reason="broker-away") from error
+            post = Waiting(self._load(topic, messages))
+            try:
+                await post.done
+            except Exception as error:
+                if not getattr(error, "retriable", isinstance(error, TimeoutError)):
+                    self._spoiled.set()
+                raise Transient(f"the broker did not take a message: {error!r}", reason="broker-away") from error
+            finally:
+                post.timer.cancel()
 
     def _load(self, topic: str, messages: Sequence[Message]) -> set[Flight]:
         lanes = self._lanes.get(topic)
@@ -129,7 +163,7 @@ class Publisher:
         flights = set()
         for number, message in enumerate(messages):
             key = (message.key or "").encode()
-            lane = lanes[(_hash(key) & 0x7FFFFFFF) % len(lanes)]  # as every client of Kafka does by default
+            lane = lanes[_place(key) % len(lanes)]
             flights.add(lane.load(key, _encode(message), [*headers, ("ce_id", f"{post}.{number}".encode())]))
         return flights
 

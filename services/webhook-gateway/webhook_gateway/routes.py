@@ -1,7 +1,7 @@
 """The two addresses that Graph posts to. They are plain ASGI: nothing stands between a post and its answer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from time import perf_counter
@@ -10,8 +10,7 @@ from typing import Protocol
 import structlog
 from starlette.datastructures import QueryParams
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import telemetry
 from common.errors import Transient
@@ -42,32 +41,45 @@ class Publishes(Protocol):
     def running(self) -> AbstractAsyncContextManager[None]: ...
 
 
+class DoorsFirst:
+    """Middleware that leads to a door by its path alone; everything else goes its usual way."""
+
+    def __init__(self, app: ASGIApp, doors: Mapping[str, ASGIApp]) -> None:
+        self._app = app
+        self._doors = doors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = self._doors.get(scope["path"]) if scope["type"] == "http" else None
+        await (door or self._app)(scope, receive, send)
+
+
 class Door:
     """What one address does: the handshake, and taking posts of one kind."""
 
-    def __init__(self, path: str, read: Read, publisher: Publishes, intake: Intake) -> None:
-        self._path = path
+    def __init__(self, name: str, read: Read, publisher: Publishes, intake: Intake) -> None:
+        self._name = name
         self._read = read
         self._publisher = publisher
         self._intake = intake
         self._told: dict[str, tuple[float, int]] = {}
 
-    def route(self) -> Route:
-        return Route(self._path, self, methods=["POST"])
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            return await PlainTextResponse(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})(
+                scope, receive, send
+            )
         if b"validationToken" in scope["query_string"]:
             token = QueryParams(scope["query_string"]).get("validationToken")
             if token is not None:
                 return await self._handshake(token)(scope, receive, send)
         # A trace of our own begins here: whoever can post here must not choose our trace ids.
-        with telemetry.span(f"POST {self._path}", kind="server") as span:
+        with telemetry.span(f"POST /graph/{self._name}", kind="server") as span:
             try:
                 status, headers = await self._take(scope, receive)
             except Disconnected:
                 return
             span.set_attribute("http.response.status_code", status)
-        telemetry.count("posts_received", path=self._path, status=str(int(status)))
+        telemetry.count("posts_received", door=self._name, status=str(int(status)))
         await send({"type": "http.response.start", "status": int(status), "headers": [EMPTY, *headers]})
         await send({"type": "http.response.body", "body": b""})
 
