@@ -1,8 +1,12 @@
-"""The secrets of a local stack: made once and kept, so that what they encrypted can be read after a restart."""
+"""The secrets of a local stack: made once and kept, so that what they encrypted can be read after a restart.
+
+Run as a script, which needs Python alone, it prints fresh ones for docker-compose.yml.
+"""
 
 import base64
 import os
 import secrets
+import sys
 from pathlib import Path
 
 CALLERS = ("settings-web", "sync-worker", "renewer", "cli")
@@ -32,5 +36,13 @@ def _write(path: Path, made: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.writelines(f"{name}={value}\n" for name, value in made.items())
+        file.writelines(_lines(made))
     fresh.replace(path)
+
+
+def _lines(made: dict[str, str]) -> list[str]:
+    return [f"{name}={value}\n" for name, value in made.items()]
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(_lines(_make()))
