@@ -32,3 +32,22 @@ async def test_work_that_takes_longer_than_its_lease_is_done_by_one(database: As
         await until(lambda: things.find_one({"work": {"$exists": False}}))
 
     assert len(begun) == 1
+
+
+async def test_work_in_hand_is_given_back_when_its_process_ends(database: AsyncDatabase[dict[str, Any]]) -> None:
+    things = database["things"]
+    begun: list[Claim] = []
+
+    async def work(claim: Claim, _: datetime) -> None:
+        begun.append(claim)
+        await asyncio.Event().wait()
+
+    marks = Marks(things, "work")
+    await things.insert_one({"_id": "thing"})
+    await marks.set({"_id": "thing"}, utc_now())
+    async with all_running([Runner("ending", marks, work, at_once=1)]):
+        await until(lambda: begun)
+
+    taken = await marks.claim(utc_now())
+    assert taken
+    assert (taken.wanted_at, taken.attempts) == (begun[0].wanted_at, 0)

@@ -138,6 +138,11 @@ class Marks:
         )
         return retry_at
 
+    async def give_back(self, claim: Claim, now: datetime) -> None:
+        """Work that was neither done nor failed is due for somebody else."""
+        path = self._path
+        await self._collection.update_one(self._ours(claim), {"$set": {f"{path}.due_at": now}, "$unset": {f"{path}.lease": ""}})
+
     async def hurry(self, query: Document, now: datetime) -> None:
         """Makes what waits for a later try due now (the cause of its failure is gone)."""
         waiting: Document = {f"{self._path}.due_at": {"$gt": now}, f"{self._path}.lease": {"$exists": False}}

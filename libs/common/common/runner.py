@@ -23,6 +23,9 @@ Clock = Callable[[], datetime]
 Work = Callable[[Claim, datetime], Awaitable[datetime | None]]
 """Does one claimed piece of work; returns when it is due again, or None. Raises to have it tried again later."""
 
+GIVING_BACK_SECONDS = 2.0
+"""A process that ends doesn't wait for a store that is away."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
@@ -45,7 +48,7 @@ class Runner:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Runs until left; work in hand is then cancelled, and its lease lets another process take it up."""
+        """Runs until left; work in hand is then cancelled and given back, so that another process takes it up."""
         task = asyncio.create_task(self._run(), name=self.name)
         try:
             yield
@@ -81,10 +84,19 @@ class Runner:
             with telemetry.span(self.name, parent=parent, links=links, attributes=attributes):
                 async with self._kept(claim):
                     await self._try(claim)
+        except asyncio.CancelledError:
+            await self._give_back(claim)
+            raise
         except Exception as error:  # the mark could not even be settled: its lease brings it back
             log.warning("work left to its lease", runner=self.name, id=claim.id, error=repr(error)[:200])
         finally:
             free.release()
+
+    async def _give_back(self, claim: Claim) -> None:
+        with suppress(Exception):  # its lease brings it back
+            async with asyncio.timeout(GIVING_BACK_SECONDS):
+                await self.marks.give_back(claim, self.clock())
+            log.info("work given back", runner=self.name, id=claim.id)
 
     @asynccontextmanager
     async def _kept(self, claim: Claim) -> AsyncIterator[None]:

@@ -24,6 +24,7 @@ from auth.tokens import Tokens
 from auth.vault import Vault, make_vault
 from common import store, telemetry
 from common.announce import Announcer
+from common.ending import end_with_success
 from common.health import health_routes
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, Runner, all_running
@@ -82,6 +83,7 @@ def create_app(
 def make_app() -> FastAPI:
     settings = read_settings(Settings)
     telemetry.set_up("auth", settings)
+    end_with_success()
     database = store.make_client(settings)[settings.mongodb_database]
     redis = Redis(
         connection_pool=BlockingConnectionPool.from_url(

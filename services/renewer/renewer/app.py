@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from common import store, telemetry
 from common.announce import Announcer
 from common.client_state import ClientStates
+from common.ending import end_with_success
 from common.graph import Graph, make_graph
 from common.graph.client import make_redis
 from common.health import Check, health_routes
@@ -60,6 +61,7 @@ def create_app(
 def make_app() -> FastAPI:
     settings = read_settings(Settings)
     telemetry.set_up("renewer", settings)
+    end_with_success()
     client = store.make_client(settings)
     graph, redis = make_graph(settings), make_redis(settings)
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from common import store, telemetry
 from common.announce import Announcer, announce_door
+from common.ending import end_with_success
 from common.graph import Graph, make_graph
 from common.graph.client import make_redis
 from common.graph.tokens import auth_client
@@ -100,6 +101,7 @@ def create_app(
 def make_app() -> FastAPI:
     settings = read_settings(Settings)
     telemetry.set_up(SERVICE, settings)
+    end_with_success()
     redis = make_redis(settings)
     return create_app(
         settings,

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from common import telemetry
 from common.announce import Announcer, announce_door
+from common.ending import end_with_success
 from common.graph import Graph, make_graph
 from common.graph.client import make_redis
 from common.health import Check, health_routes
@@ -92,6 +93,7 @@ def create_app(
 def make_app() -> FastAPI:
     settings = read_settings(Settings)
     telemetry.set_up("sync-worker", settings)
+    end_with_success()
     database = make_client(settings)[settings.mongodb_database]
     redis = make_redis(settings)
 

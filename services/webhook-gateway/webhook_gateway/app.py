@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from common import telemetry
 from common.client_state import ClientStates
+from common.ending import end_with_success
 from common.health import health_routes
 from common.messages import LifecycleReceived, NotificationReceived
 from common.settings import read_settings
@@ -40,5 +41,6 @@ def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake
 def make_app() -> FastAPI:
     settings = read_settings(Settings)
     telemetry.set_up("webhook-gateway", settings)
+    end_with_success()
     publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
     return create_app(publisher, ClientStates(settings.client_state_keys), Intake(settings), lambda: datetime.now(UTC))
