@@ -35,7 +35,7 @@ Auth does not start without a key that a record needs, or with a wrong one under
 app = typer.Typer(help="Operates Attendara's Outlook integration.", no_args_is_help=True, add_completion=False)
 keys = typer.Typer(help=ROTATION, short_help="The keys that tokens are encrypted with.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
-check = typer.Typer(help="Look at what runs from outside.", no_args_is_help=True)
+check = typer.Typer(help="Look from outside at what runs, and say what is wrong with it.", no_args_is_help=True)
 app.add_typer(check, name="check")
 
 

@@ -19,7 +19,7 @@ _STATUSES = {
     413: "the body is too large for what stands in front: raise its limit to the gateway's own",
     429: "a limit on the rate stands in front: Graph's posts come in bursts, let them pass",
     502: "what stands in front can't reach the gateway: does it run, and is the port right?",
-    503: "no replica of the gateway is ready: it has no broker or is about to stop (its /readyz says which), or none runs",
+    503: "the gateway has no broker, too much to do, or is about to stop (see its /readyz and its log); or none is ready",
     504: "what stands in front waited for the gateway in vain: see the gateway's log, and the way between them",
     511: REFUSED,
 }

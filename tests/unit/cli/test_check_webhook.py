@@ -147,7 +147,7 @@ WRONG_HANDSHAKES: list[tuple[Answering, str]] = [
     (plain(429), "429: a limit on the rate"),
     (plain(500), "500: the gateway, or what stands in front of it, fails"),
     (plain(502), "502: what stands in front can't reach the gateway"),
-    (plain(503), "503: no replica of the gateway is ready"),
+    (plain(503), "503: the gateway has no broker"),
     (plain(504), "504: what stands in front waited for the gateway in vain"),
     (plain(202), "202 instead of 200, which the webhook gateway never answers"),
     (to("/graph/notifications/?validationToken=x", 308), "308: it redirects to {url}/graph/notifications/, and"),
@@ -180,7 +180,7 @@ async def test_a_wrong_answer_to_a_handshake_is_told(gateway: Gateway, answer: A
 WRONG_PROBES: list[tuple[Answering, str]] = [
     (plain(202), "202, but it wasn't recognized: the gateway has another key k1 in CLIENT_STATE_KEYS"),
     (plain(413), "413: the body is too large"),
-    (plain(503), "503: no replica of the gateway is ready: it has no broker or is about to stop"),
+    (plain(503), "503: the gateway has no broker, too much to do, or is about to stop"),
     (plain(200), "200 instead of 202, which the webhook gateway never answers"),
     (lambda _: HTMLResponse(LOGIN_PAGE), "200 instead of 202, which the webhook gateway never answers: something else does; it is"),
     (to("https://login.example/", 302), "302: it redirects to a sign-in at https://login.example/;"),
