@@ -1,4 +1,4 @@
-"""How a service ends when it is asked to: with code 0, once all that ends a Python program has run: telemetry's last flush, for one."""
+"""How a service ends when it is asked to: with code 0, once all that ends a Python program has run (telemetry is sent, say)."""
 
 import signal
 from types import FrameType
