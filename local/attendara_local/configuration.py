@@ -14,18 +14,20 @@ import renewer.settings
 import settings_web.settings
 import sync_worker.settings
 import webhook_gateway.settings
+from common.client_state import ClientStateSettings
 from common.settings import Part
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
-READERS: Mapping[str, type[Part]] = {
+SERVICES: Mapping[str, type[Part]] = {
     "auth": auth.settings.Settings,
     "renewer": renewer.settings.Settings,
     "settings-web": settings_web.settings.Settings,
     "sync-worker": sync_worker.settings.Settings,
     "webhook-gateway": webhook_gateway.settings.Settings,
-    "cli": attendara_cli.settings.Settings,
 }
+CLI = (attendara_cli.settings.Settings, ClientStateSettings)
+"""Its commands read the one or the other."""
 
 TABLE = re.compile(r"(?<=<!-- settings: written by make docs -->\n).*(?=<!-- end -->)", re.DOTALL)
 
@@ -42,7 +44,7 @@ class Row(NamedTuple):
 
 def table() -> str:
     rows: dict[Row, list[str]] = {}
-    for reader, settings in READERS.items():
+    for reader, settings in [*SERVICES.items(), *(("cli", each) for each in CLI)]:
         for row in _rows(settings):
             rows.setdefault(row, []).append(reader)
     lines = [_line(*row[:4], _listed(rows[row]), row.meaning) for row in sorted(rows, key=_place)]
@@ -103,10 +105,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _listed(readers: list[str]) -> str:
-    everyone = list(READERS)
-    if readers == everyone:
-        return "all, cli"
-    return "all" if readers == everyone[:-1] else ", ".join(readers)
+    everyone = list(SERVICES)
+    return ", ".join(["all", *readers[len(everyone) :]] if readers[: len(everyone)] == everyone else readers)
 
 
 def _line(*cells: str) -> str:

@@ -12,12 +12,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from attendara_local.configuration import PAGE, READERS, TABLE, table
+from attendara_local.configuration import PAGE, SERVICES, TABLE, table
 from attendara_local.ports import Ports
 from attendara_local.secrets_file import read_or_make
 from tests.serving import until
-
-SERVICES = [name for name in READERS if name != "cli"]
 
 
 @asynccontextmanager
@@ -53,12 +51,19 @@ def test_every_secret_is_marked_as_one_in_the_table() -> None:
     }
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/deploying.md", "docs/microsoft.md"])
+def test_every_variable_that_a_page_names_is_on_the_page_of_all(page: str) -> None:
+    named = re.compile(r"\b(?!AADSTS)[A-Z]{2,}(?:_[A-Z]+)+\b")
+    known = set(named.findall(PAGE.read_text())) | {"ATTENDARA_TEST_SERVERS", "SETTINGS_WEB_PORT"}
+    assert set(named.findall((PAGE.parents[1] / page).read_text())) <= known
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_with_mistakes_names_every_variable_and_ends(service: str) -> None:
     async with started(service, {"KAFKA_BOOTSTRAP_SERVERS": "hush-hush", "LOG_LEVEL": "LOUD"}) as process:
         _, written = await process.communicate()
     head, *lines = written.decode().splitlines()
-    required = {name.upper() for name, field in READERS[service].model_fields.items() if field.is_required()}
+    required = {name.upper() for name, field in SERVICES[service].model_fields.items() if field.is_required()}
     assert head == "The settings can't be used:"
     assert {line.split(":")[0].strip() for line in lines if ": " in line} == required | {"KAFKA_BOOTSTRAP_SERVERS", "LOG_LEVEL"}
     assert ("  MICROSOFT_CLIENT_SECRET or MICROSOFT_CLIENT_CERTIFICATE is missing" in lines) == (service == "auth")
