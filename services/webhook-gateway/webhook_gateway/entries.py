@@ -4,7 +4,8 @@ Shapes: https://learn.microsoft.com/graph/api/resources/changenotification. A li
 nor changeType, and an Outlook one no id: only what we use is read, so that nothing else can make an entry malformed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -54,16 +55,18 @@ class Reader(Generic[E]):
         self._decode_parts = msgspec.json.Decoder(_post_of(msgspec.Raw)).decode
         self._verify = client_states.verify
 
-    def read(self, body: bytes) -> Iterator[tuple[str, E] | str]:
-        """Each entry as its calendar's id and itself, or as the reason for dropping it. Raises NotPosted."""
+    def read(self, body: bytes, dropped: Counter[str]) -> list[tuple[str, E]]:
+        """Each genuine entry behind its calendar's id; the others are counted by reason. Raises NotPosted."""
+        genuine = []
         for entry in self._entries(body):
             if entry is None:
-                yield "malformed"
+                dropped["malformed"] += 1
                 continue
             try:
-                yield self._verify(entry.client_state), entry
+                genuine.append((self._verify(entry.client_state), entry))
             except Forged as forged:
-                yield forged.reason
+                dropped[forged.reason] += 1
+        return genuine
 
     def _entries(self, body: bytes) -> Iterable[E | None]:
         """None for a malformed one, which spoils no other: then each is decoded by itself, at twice the cost."""

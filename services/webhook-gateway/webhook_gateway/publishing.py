@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 PATIENCE_SECONDS = 2.0
 """For an acknowledgement. Graph wants its answer within 3 seconds: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks."""
+REST_SECONDS = 0.005
+"""Between two departures: each is a request to the broker, which costs as much as several posts. Nobody waits for the first."""
 LARGEST_BATCH = 256 * 1024
 """Bytes; brokers take a megabyte unless they are told otherwise."""
 
@@ -83,11 +85,28 @@ class Flight:
             post.landed(error)
 
 
+class Departures:
+    """When flights leave: all lanes together, so that they share a request, and not sooner than REST_SECONDS after the last."""
+
+    def __init__(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._last = 0.0
+
+    async def next(self) -> None:
+        since = self._clock() - self._last
+        if REST_SECONDS / 5 < since < REST_SECONDS:
+            await asyncio.sleep(REST_SECONDS - since)
+            since = self._clock() - self._last
+        if since >= REST_SECONDS:
+            self._last = self._clock()
+
+
 class Lane:
     """One partition. It has one flight in the air, so its order holds; refuses to load while that one is overdue."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, departures: Departures, topic: str, partition: int) -> None:
         self._producer = producer
+        self._departures = departures
         self._topic = topic
         self._partition = partition
         self._clock = asyncio.get_running_loop().time
@@ -110,6 +129,7 @@ class Lane:
 
     async def _fly(self) -> None:
         while self._loading:
+            await self._departures.next()
             flight = self._loading.popleft()
             if flight.wanted():
                 self._took_off = self._clock()
@@ -158,13 +178,13 @@ class Publisher:
         if not lanes:
             raise Transient("not connected to the broker yet", reason="broker-away")
         shared = envelope(topic, self._service) | telemetry.carrier()
-        post = shared.pop("ce_id")
-        headers = [(name, value.encode()) for name, value in shared.items()]
+        post = shared.pop("ce_id").encode()
+        headers = [("ce_id", b""), *((name, value.encode()) for name, value in shared.items())]
         flights = set()
         for number, message in enumerate(messages):
+            headers[0] = ("ce_id", b"%s.%d" % (post, number))
             key = (message.key or "").encode()
-            lane = lanes[_place(key) % len(lanes)]
-            flights.add(lane.load(key, _encode(message), [*headers, ("ce_id", f"{post}.{number}".encode())]))
+            flights.add(lanes[_place(key) % len(lanes)].load(key, _encode(message), headers))
         return flights
 
     async def readiness(self) -> str | None:
@@ -205,9 +225,10 @@ class Publisher:
             missing = [topic for topic in self._topics if topic not in known.topics()]
             if missing:
                 raise Transient(f"topics are missing: {', '.join(missing)}")
+            departures = Departures()
             for topic in self._topics:
                 partitions = sorted(await producer.partitions_for(topic))
-                self._lanes[topic] = [Lane(producer, topic, partition) for partition in partitions]
+                self._lanes[topic] = [Lane(producer, departures, topic, partition) for partition in partitions]
         except BaseException:
             await _stop(producer)
             raise

@@ -36,11 +36,8 @@ class NotificationReader:
         """Raises NotPosted."""
         reading = Reading()
         by_calendar: dict[str, list[Notification]] = {}
-        for entry in self._reader.read(body):
-            if isinstance(entry, str):
-                reading.dropped[entry] += 1
-            else:
-                by_calendar.setdefault(entry[0], []).append(entry[1])
+        for calendar, entry in self._reader.read(body, reading.dropped):
+            by_calendar.setdefault(calendar, []).append(entry)
         reading.probed = by_calendar.pop(PROBE_CALENDAR, None) is not None
         now = self._clock()
         reading.messages = [
@@ -49,7 +46,7 @@ class NotificationReader:
                 subscription=entries[-1].subscription_id,
                 tenant=entries[-1].tenant_id,
                 count=len(entries),
-                kinds=sorted({_change(entry.change_type) for entry in entries}),
+                kinds=_changes(entries),
                 received_at=now,
             )
             for calendar, entries in by_calendar.items()
@@ -65,11 +62,7 @@ class LifecycleReader:
     def __call__(self, body: bytes) -> Reading:
         """Raises NotPosted."""
         now, reading, messages = self._clock(), Reading(), []
-        for entry in self._reader.read(body):
-            if isinstance(entry, str):
-                reading.dropped[entry] += 1
-                continue
-            calendar, lifecycle = entry
+        for calendar, lifecycle in self._reader.read(body, reading.dropped):
             if calendar == PROBE_CALENDAR:
                 reading.probed = True
                 continue
@@ -84,6 +77,12 @@ class LifecycleReader:
             )
         reading.messages = messages
         return reading
+
+
+def _changes(entries: Sequence[Notification]) -> list[ChangeKind]:
+    if len(entries) == 1:  # the ordinary case, at a third of the cost
+        return [_change(entries[0].change_type)]
+    return sorted({_change(entry.change_type) for entry in entries})
 
 
 def _change(told: object) -> ChangeKind:
