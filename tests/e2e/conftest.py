@@ -20,14 +20,22 @@ BACK_TO_1996 = "11000"
 
 @pytest.fixture(scope="session")
 def collector() -> Iterator[Collector]:
-    with collecting() as started:
+    """At a free port of this machine, or where a system that already runs was told to send its traces."""
+    host, _, port = os.environ.get("ATTENDARA_TEST_COLLECTOR", "127.0.0.1:0").rpartition(":")
+    with collecting(host, int(port)) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def system(request: pytest.FixtureRequest, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Every part as a process of its own; with its own servers, or with those that were given or run as containers."""
+    """Every part as a process of its own; with its own servers, or with those that were given or run as containers.
+
+    ATTENDARA_TEST_SYSTEM=running: a system that runs already, at the usual ports or those that `make run` takes from variables.
+    """
     given = dict(os.environ)
+    if os.environ.get("ATTENDARA_TEST_SYSTEM") == "running":
+        yield Stack(Ports.given(given), tmp_path_factory.mktemp("system"), given)
+        return
     if os.environ.get("ATTENDARA_TEST_SERVERS") == "containers" or any(os.environ.get(name) for name in ADDRESSES):
         shared: Servers = request.getfixturevalue("servers")
         given |= shared.environment | {"MONGODB_DATABASE": f"test_{secrets.token_hex(6)}"}

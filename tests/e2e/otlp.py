@@ -54,7 +54,7 @@ def _span(service: str, one: Any) -> Span:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
+def collecting(host: str = "127.0.0.1", port: int = 0) -> Iterator[Collector]:
     collector = Collector()
 
     class Door(BaseHTTPRequestHandler):
@@ -71,8 +71,8 @@ def collecting() -> Iterator[Collector]:
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing: pytest's output is for tests."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    collector.address = f"http://127.0.0.1:{server.server_address[1]}"
+    server = ThreadingHTTPServer((host, port), Door)
+    collector.address = f"http://{host}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
