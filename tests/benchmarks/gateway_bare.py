@@ -1,5 +1,6 @@
 """The limit that the gateway is measured against: the same framework and server, and a route that only reads and answers."""
 
+import logging
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ async def ready(_: Request) -> Response:
 
 
 def make_app() -> FastAPI:
+    logging.getLogger("uvicorn.access").setLevel("WARNING")
     app = FastAPI(openapi_url=None, telemetry={"tracing": False})
     app.router.routes += [Route(PATH, post, methods=["POST"]), Route("/readyz", ready)]
     return app

@@ -1,10 +1,11 @@
 """The obvious gateway: FastAPI, Graph's notification as pydantic models, and one awaited send for each entry.
 
-It does less than ours: no envelope in headers, no telemetry, no limit of time or size, one key.
+Like ours it writes no line for a request. It does less: no envelope in headers, no telemetry, no limit of time or size, one key.
 """
 
 import base64
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -57,6 +58,7 @@ class NotificationReceived(BaseModel):
 
 
 def make_app() -> FastAPI:
+    logging.getLogger("uvicorn.access").setLevel("WARNING")
     settings = Settings()
     key_id, _, key = settings.client_state_keys.partition(":")
     secret = base64.b64decode(key)
