@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -62,7 +62,7 @@ async def gateway_process(folder: Path, kafka: Kafka, **settings: str) -> AsyncI
         await asyncio.to_thread(crew.stop)
 
 
-def _environment(kafka: Kafka) -> Mapping[str, str]:
+def _environment(kafka: Kafka) -> dict[str, str]:
     broker = {
         "KAFKA_BOOTSTRAP_SERVERS" if name == "bootstrap_servers" else f"KAFKA_{name.upper()}": str(value).lower()
         for name, value in asdict(kafka).items()

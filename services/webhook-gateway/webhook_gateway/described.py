@@ -34,7 +34,9 @@ def described() -> dict[str, Any]:
 
 def _post(name: str, own: Mapping[str, Any]) -> dict[str, Any]:
     entry = {"type": "object", "properties": COMMON | dict(own), "required": ["subscriptionId", "clientState"]}
-    body = {"type": "object", "properties": {"value": {"type": "array", "items": entry}}, "required": ["value"]}
+    anything = {"description": "Any other entry is dropped, and the answer doesn't say so."}
+    entries = {"type": "array", "items": {"anyOf": [entry, anything]}}
+    body = {"type": "object", "properties": {"value": entries}, "required": ["value"]}
     responses: dict[str, Any] = {status: {"description": words} for status, words in NO_BODY.items()}
     responses["503"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     responses["200"] = {
@@ -52,6 +54,9 @@ def _post(name: str, own: Mapping[str, Any]) -> dict[str, Any]:
                 "schema": {"type": "string", "minLength": 1, "maxLength": 4096},
             }
         ],
-        "requestBody": {"content": {"application/json": {"schema": body}}},
+        "requestBody": {
+            "description": "Of every post but a handshake. Read as JSON whatever its Content-Type.",
+            "content": {"application/json": {"schema": body}},
+        },
         "responses": responses,
     }
