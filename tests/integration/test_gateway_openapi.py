@@ -48,7 +48,7 @@ async def test_it_answers_as_it_is_described(gateway: Gateway, tmp_path: Path, h
     described["paths"] = {path: {"post": half(item["post"])} for path, item in described["paths"].items()}
     (tmp_path / "openapi.json").write_text(json.dumps(described))
 
-    program = Path(sys.executable).with_name("schemathesis")
+    program = str(Path(sys.executable).with_name("schemathesis"))
     options = ["--phases", "examples,coverage,fuzzing", "--checks", "all", "--max-examples", EXAMPLES, "--no-color"]
     command = [program, "run", "openapi.json", "--url", gateway.url, *options]
     running = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=PIPE, stderr=STDOUT)
