@@ -29,6 +29,6 @@ def kube_score(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not program.exists():
         go, folder = Path(sys.executable).with_name("go"), tmp_path_factory.mktemp("go")
         places = {"GOPATH": str(folder), "GOCACHE": str(folder / "cache"), "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
-        command = [go, "build", "-C", modules, "-o", program, "github.com/zegl/kube-score/cmd/kube-score"]
+        command: list[str | Path] = [go, "build", "-C", modules, "-o", program, "github.com/zegl/kube-score/cmd/kube-score"]
         subprocess.run(command, check=True, timeout=900, env=os.environ | places | {"CGO_ENABLED": "0"})
     return program

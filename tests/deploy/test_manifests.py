@@ -50,7 +50,15 @@ def test_what_no_version_knows_is_refused() -> None:
 
 def test_kube_score_finds_nothing(manifests: tuple[Manifest, ...], kube_score: Path) -> None:
     # Topology spread does for us what it asks of anti-affinity.
-    command = [kube_score, "score", "-", "--output-format", "ci", "--ignore-test", "deployment-has-host-podantiaffinity"]
+    command: list[str | Path] = [
+        kube_score,
+        "score",
+        "-",
+        "--output-format",
+        "ci",
+        "--ignore-test",
+        "deployment-has-host-podantiaffinity",
+    ]
     command += ["--kubernetes-version", f"v{VERSIONS[-1]}"]
     done = subprocess.run(command, input=yaml.safe_dump_all(manifests), capture_output=True, text=True, timeout=60, check=False)
 

@@ -13,9 +13,7 @@ def rendered() -> str:
 
 def _topic(topic: Topic) -> str:
     milliseconds = round(topic.retention.total_seconds() * 1000)
-    kept = (
-        f"{{cleanup.policy: compact, delete.retention.ms: {milliseconds}" if topic.compacted else f"{{retention.ms: {milliseconds}"
-    )
+    kept = f"cleanup.policy: compact, delete.retention.ms: {milliseconds}" if topic.compacted else f"retention.ms: {milliseconds}"
     return f"""apiVersion: kafka.strimzi.io/v1
 kind: KafkaTopic
 metadata:
@@ -25,7 +23,7 @@ metadata:
 spec:
   partitions: {topic.partitions}
   replicas: 3
-  config: {kept}, min.insync.replicas: 2}}
+  config: {{{kept}, min.insync.replicas: 2}}
 """
 
 
