@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from attendara_cli.settings import Settings as CliSettings
 from attendara_local.configuration import SERVICES
