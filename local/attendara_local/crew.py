@@ -31,7 +31,7 @@ class Crew:
         self.parts: dict[str, Part] = {}
         self._logs, self._say, self._printer, self._limit = folder / "logs", say, printer, limit
         self._colours = get_colours()
-        self._killed: dict[str, Recipe] = {}
+        self._ended: dict[str, Recipe] = {}
 
     def start(self, recipes: Sequence[Recipe]) -> None:
         """Start these parts, each with an empty log, and wait until each is ready."""
@@ -40,8 +40,8 @@ class Crew:
         self._start(recipes)
 
     def restart(self, name: str) -> None:
-        """Start a part that was killed again; it writes on in its log."""
-        self._start([self._killed.pop(name)])
+        """Start a part again that was killed or terminated; it writes on in its log."""
+        self._start([self._ended.pop(name)])
 
     def _start(self, recipes: Sequence[Recipe]) -> None:
         for recipe in recipes:
@@ -66,10 +66,19 @@ class Crew:
 
     def kill(self, name: str) -> None:
         """End a part as a crash would; it is not missed until its `restart`."""
+        self._end(name, signal.SIGKILL)
+
+    def terminate(self, name: str, patience: float) -> int | None:
+        """Ask a part to end; its code, or None if it needs more than these seconds. It is not missed until its `restart`."""
+        return self._end(name, signal.SIGTERM, patience).returncode
+
+    def _end(self, name: str, number: signal.Signals, patience: float | None = None) -> Part:
         part = self.parts.pop(name)
-        self._killed[name] = part.recipe
-        part.send(signal.SIGKILL)
-        part.join(time.monotonic() + self._limit)
+        self._ended[name] = part.recipe
+        part.send(number)
+        if not part.join(time.monotonic() + (patience or self._limit)):
+            part.send(signal.SIGKILL)
+        return part
 
     def check(self) -> None:
         """Raise if a part has ended by itself."""

@@ -1,6 +1,7 @@
-"""Stands between clients and a server, so that their connections can be cut and refused while the server lives on."""
+"""Stands between clients and servers: their connections can be cut while these live on, and one of several can be away."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -8,10 +9,14 @@ CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Listens on `port` and passes everything on to `target`, both on loopback."""
+    """Listens on `port` and passes each connection on to one of `targets` that takes it, in turn; all on loopback.
 
-    def __init__(self, port: int, target: int) -> None:
-        self._port, self._target = port, target
+    `delay`: seconds that what is passed on takes, each way.
+    """
+
+    def __init__(self, port: int, *targets: int) -> None:
+        self.delay = 0.0
+        self._port, self._targets, self._turn = port, targets, itertools.cycle(targets)
         self._server: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
 
@@ -40,8 +45,8 @@ class Proxy:
             self._passing.discard(task)
 
     async def _both_ways(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        ways = [asyncio.create_task(_copy(reader, back)), asyncio.create_task(_copy(there, writer))]
+        there, back = await self._connect()
+        ways = [asyncio.create_task(self._copy(reader, back)), asyncio.create_task(self._copy(there, writer))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -50,17 +55,23 @@ class Proxy:
             await asyncio.gather(*ways, return_exceptions=True)
             back.transport.abort()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for target in itertools.islice(self._turn, len(self._targets)):
+            with suppress(ConnectionRefusedError):
+                return await asyncio.open_connection("127.0.0.1", target)
+        raise ConnectionRefusedError("nobody listens on any of the targets")
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while chunk := await reader.read(CHUNK):
-            writer.write(chunk)
-            await writer.drain()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK):
+                await asyncio.sleep(self.delay)
+                writer.write(chunk)
+                await writer.drain()
 
 
 @asynccontextmanager
-async def proxied(port: int, target: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port, target)
+async def proxied(port: int, *targets: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port, *targets)
     await proxy.listen()
     try:
         yield proxy

@@ -6,7 +6,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from pymongo import AsyncMongoClient
 
 from attendara_local import servers
 from attendara_local.crew import Crew
-from attendara_local.part import Part
+from attendara_local.part import Part, Recipe
 from attendara_local.ports import Ports
 from attendara_local.stack import Stack
 from common.messages import AppointmentStatusReported, Status
@@ -34,6 +34,8 @@ SERVICES = ("auth", "renewer", "settings-web", "sync-worker", "webhook-gateway")
 ORGANIZATION = "org_bergpraxis"
 LIMIT = 90.0
 """Seconds in which everything must have come together again: a crashed one's lease lasts 15, a post's next try may be 16 away."""
+GRACE = 30.0
+"""Seconds that a service has to end before it would be killed: fewer than a deployment gives it."""
 GRAPH_LATENCY_MS = "150"
 """Long enough for crashes to come in the middle of requests."""
 
@@ -170,6 +172,20 @@ async def killed(crew: Crew, name: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def terminated(crew: Crew, name: str) -> AsyncIterator[str]:
+    """What a part logged while it ended because it was asked to: in time, with code 0. Started again and ready when left."""
+    log = crew.parts[name].log
+    before = log.stat().st_size
+    code = await asyncio.to_thread(crew.terminate, name, GRACE)
+    told = log.read_bytes()[before:].decode()
+    assert code == 0, f"{name} ended with {code}: {told[-2000:]}"
+    try:
+        yield told
+    finally:
+        await asyncio.to_thread(crew.restart, name)
+
+
+@asynccontextmanager
 async def cut(line: Proxy) -> AsyncIterator[None]:
     """A server that nobody reaches: its connections are gone, and new ones refused."""
     await line.cut()
@@ -177,6 +193,16 @@ async def cut(line: Proxy) -> AsyncIterator[None]:
         yield
     finally:
         await line.listen()
+
+
+@asynccontextmanager
+async def slow(line: Proxy) -> AsyncIterator[None]:
+    """A server that is far away, so that something is always under way to it."""
+    line.delay = 0.1
+    try:
+        yield
+    finally:
+        line.delay = 0.0
 
 
 @asynccontextmanager
@@ -198,18 +224,31 @@ async def running_system(folder: Path) -> AsyncIterator[System]:
 
 
 async def _started(folder: Path, leaving: AsyncExitStack) -> tuple[Proxy, Stack, Part]:
-    ports = Ports.free()
-    front = Ports.free().kafka
-    crew = Crew(folder)
-    leaving.push_async_callback(asyncio.to_thread, crew.stop)
-    await asyncio.to_thread(crew.start, [servers.broker(ports, folder, advertised=front)])
-    line = await leaving.enter_async_context(proxied(front, ports.kafka))
-    ours = {"KAFKA_BOOTSTRAP_SERVERS": f"localhost:{front}", "SANDBOX_LATENCY_MS": GRAPH_LATENCY_MS}
-    given = own_environment() | servers.KAFKA_PROFILE | ours
-    stack = Stack(ports, folder, given)
+    broker, line, kafka = await leaving.enter_async_context(broker_on_a_line(folder))
+    stack = _Deployed(Ports.free(), folder, own_environment() | kafka | {"SANDBOX_LATENCY_MS": GRAPH_LATENCY_MS})
     leaving.push_async_callback(asyncio.to_thread, stack.stop)
     await asyncio.to_thread(stack.start)
-    return line, stack, crew.parts["broker"]
+    return line, stack, broker
+
+
+@asynccontextmanager
+async def broker_on_a_line(folder: Path) -> AsyncIterator[tuple[Part, Proxy, dict[str, str]]]:
+    """The broker, the line to it that can be cut, and the settings with which services use it."""
+    ports, front, crew = Ports.free(), Ports.free().kafka, Crew(folder)
+    try:
+        await asyncio.to_thread(crew.start, [servers.broker(ports, folder, advertised=front)])
+        async with proxied(front, ports.kafka) as line:
+            yield crew.parts["broker"], line, servers.KAFKA_PROFILE | {"KAFKA_BOOTSTRAP_SERVERS": f"localhost:{front}"}
+    finally:
+        await asyncio.to_thread(crew.stop)
+
+
+class _Deployed(Stack):
+    """Services have as long to end as in a deployment."""
+
+    def service_recipes(self) -> list[Recipe]:
+        grace = "--timeout-graceful-shutdown"
+        return [replace(one, command=one.command.replace(f"{grace} 5", f"{grace} 20")) for one in super().service_recipes()]
 
 
 async def _connect(system: System) -> None:

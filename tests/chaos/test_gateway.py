@@ -1,0 +1,66 @@
+"""The gateway under steady posts while its broker or one of its processes goes away: Graph posts again, and nothing is lost."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import pytest
+
+from attendara_local.crew import Crew
+from attendara_local.part import Part
+from tests.chaos.gateways import GATEWAYS, Gateways, practice, running_gateways
+from tests.chaos.proxy import Proxy
+from tests.chaos.system import broker_on_a_line, cut, killed, paused, slow, terminated
+
+BEFORE, MEANWHILE, AFTER = 20, 100, 20
+"""Calendars that change while the broker is there, away, and there again."""
+PACE = 0.08
+
+Ending = Callable[[Crew, str], AbstractAsyncContextManager[object]]
+
+
+@dataclass
+class World:
+    broker: Part
+    line: Proxy
+    gateways: Gateways
+
+
+@pytest.fixture(scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("gateways")
+    async with broker_on_a_line(folder) as (broker, line, kafka), running_gateways(folder, kafka) as gateways:
+        yield World(broker, line, gateways)
+
+
+async def loses_nothing_without_its_broker(gateways: Gateways, away: AbstractAsyncContextManager[object]) -> None:
+    async with practice(gateways, BEFORE + MEANWHILE + AFTER) as people:
+        await people.change(BEFORE, PACE)
+        async with away:
+            await people.change(MEANWHILE, PACE)
+            await gateways.refuse()
+        await people.change(AFTER, PACE)
+        await gateways.published(people.changed)
+
+
+async def test_a_broker_whose_connections_are_cut_loses_no_notification(world: World) -> None:
+    await loses_nothing_without_its_broker(world.gateways, cut(world.line))
+
+
+async def test_a_broker_that_hangs_loses_no_notification(world: World) -> None:
+    await loses_nothing_without_its_broker(world.gateways, paused(world.broker))
+
+
+@pytest.mark.parametrize("ended", [terminated, killed])
+async def test_one_of_two_processes_that_ends_under_load_loses_no_notification(world: World, ended: Ending) -> None:
+    async with practice(world.gateways, 300) as people, slow(world.line):
+        changing = asyncio.create_task(people.change(300, pace=0.02))
+        for name in itertools.cycle(GATEWAYS):
+            async with ended(world.gateways.crew, name):
+                pass  # the other one is alone until this one is ready again
+            if changing.done():
+                break
+        await changing
+        await world.gateways.published(people.changed)
