@@ -4,6 +4,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from attendara_cli.settings import Settings
+from common.kafka_access import access_options
 from common.messages import Topic, all_topics
 
 MOST_COPIES = 3
@@ -11,7 +12,7 @@ MOST_COPIES = 3
 
 async def create_topics(settings: Settings, replication: int | None) -> dict[str, str]:
     """What became of each topic: `created` or `exists`. Raises SystemExit with one line when the broker can't or won't."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers, client_id="attendara-cli")
+    admin = AIOKafkaAdminClient(client_id="attendara-cli", **access_options(settings))
     try:
         await admin.start()
         there = set(await admin.list_topics())

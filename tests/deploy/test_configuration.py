@@ -41,6 +41,7 @@ def test_every_secret_is_marked_as_one_in_the_table() -> None:
     marked = set(re.findall(r"^\| `(\w+)` .* \| secret \|", table(), re.MULTILINE))
     assert marked == {
         "CLIENT_STATE_KEYS",
+        "KAFKA_SASL_PASSWORD",
         "MICROSOFT_CLIENT_SECRET",
         "MONGODB_URL",
         "OIDC_CLIENT_SECRET",

@@ -21,6 +21,7 @@ from ulid import ULID
 
 from common import telemetry
 from common.errors import Transient
+from common.kafka_access import access_options, security_of
 from common.messages import Message, parked_topic
 from common.settings import ServiceSettings
 from common.taking import Record, Taking, parse, raw_records
@@ -139,7 +140,7 @@ class Messaging:
 
     async def _look_for_topics(self) -> None:
         """Raises KafkaError without a broker, Transient without our topics. FastStream would leave an open producer behind."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers, client_id=self.service)
+        admin = AIOKafkaAdminClient(client_id=self.service, **access_options(self.settings))
         try:
             await admin.start()
             missing = self.topics - set(await admin.list_topics())
@@ -161,7 +162,9 @@ class Messaging:
 def make_messaging(service: str, settings: ServiceSettings, away: tuple[type[Exception], ...] = ()) -> Messaging:
     """Acknowledged by all in-sync replicas; idempotent unless the broker can't (the local one)."""
     broker = KafkaBroker(
-        **producer_options(service, settings),
+        settings.kafka_bootstrap_servers,
+        security=security_of(settings),
+        **_options(service, settings),
         graceful_timeout=10,
         allow_auto_create_topics=False,
         apply_types=False,
@@ -171,9 +174,13 @@ def make_messaging(service: str, settings: ServiceSettings, away: tuple[type[Exc
 
 
 def producer_options(service: str, settings: ServiceSettings) -> dict[str, Any]:
-    """As aiokafka names them; FastStream's broker has the same names."""
+    """As aiokafka names them."""
+    return access_options(settings) | _options(service, settings)
+
+
+def _options(service: str, settings: ServiceSettings) -> dict[str, Any]:
+    """Those that FastStream's broker and aiokafka's producer name alike."""
     return {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
         "client_id": service,
         "acks": "all",
         "enable_idempotence": settings.kafka_idempotence,
@@ -189,6 +196,11 @@ def envelope(topic: str, source: str) -> dict[str, str]:
         "ce_id": ULID().hex,
         "ce_source": f"/attendara/{source}",
         "ce_type": topic,
-        "ce_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "ce_time": time_now(),
         "content-type": "application/json",
     }
+
+
+def time_now() -> str:
+    """As CloudEvents writes times (RFC 3339)."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

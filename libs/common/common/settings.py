@@ -45,6 +45,17 @@ def _named(credentials: list[SecretStr]) -> list[SecretStr]:
     return credentials
 
 
+def _of_certificates(file: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError:
+        raise ValueError("holds no certificate in PEM") from None
+    return file
+
+
+CaFile = Annotated[FilePath, AfterValidator(_of_certificates)]
+
+
 class Part(BaseSettings):
     """Any part. All must be configured alike: where parts are put together, the last one's configuration wins."""
 
@@ -55,10 +66,44 @@ class Part(BaseSettings):
 
 
 class BrokerSettings(Part):
-    """Where Kafka is."""
+    """Where Kafka is, and how we come in (`kafka_access.py`)."""
 
     kafka_bootstrap_servers: Annotated[str, like(r"[^\s,]+:\d+(,[^\s,]+:\d+)*", "host:9092,other:9092")] = "localhost:9092"
     """Some of Kafka's brokers, as `host:port` with commas; the others are found through them."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How we speak to brokers: with `SSL` in the name by TLS, with `SASL` in the name by user name and password."""
+    kafka_ca_file: CaFile | None = None
+    """The authority (PEM) that signed the brokers' certificates, where it isn't a public one."""
+    kafka_client_certificate: FilePath | None = None
+    """The certificate (PEM) that we show by TLS, where brokers ask for one."""
+    kafka_client_key: FilePath | None = None
+    """Its private key (PEM, without a password), unless it is in the same file."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How user name and password are proved."""
+    kafka_sasl_username: Text | None = None
+    """Who we are for the brokers."""
+    kafka_sasl_password: Secret | None = None
+    """The password that goes with it."""
+
+    @model_validator(mode="after")
+    def _may_come_in(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL") and not (self.kafka_sasl_username and self.kafka_sasl_password):
+            raise ValueError(f"KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD go with {self.kafka_security_protocol}")
+        self.kafka_tls()
+        return self
+
+    def kafka_tls(self) -> ssl.SSLContext | None:
+        """Whose certificates brokers may show, and what we show; None without TLS. Raises ValueError for files that don't fit."""
+        if not self.kafka_security_protocol.endswith("SSL"):
+            return None
+        context = ssl.create_default_context(cafile=self.kafka_ca_file)
+        if self.kafka_client_certificate:
+            try:
+                context.load_cert_chain(self.kafka_client_certificate, self.kafka_client_key, password="")
+            except OSError:
+                words = "KAFKA_CLIENT_CERTIFICATE and KAFKA_CLIENT_KEY are not a certificate and its key, without a password"
+                raise ValueError(words) from None
+        return context
 
 
 class ServiceSettings(BrokerSettings):
@@ -114,14 +159,14 @@ class AuthClientSettings(Part):
 
     auth_url: WebAddress = "http://localhost:8402"
     """Auth's internal address."""
-    auth_ca_file: FilePath | None = None
+    auth_ca_file: CaFile | None = None
     """The authority (PEM) that signed auth's certificate, where it isn't a public one."""
     service_credential: Secret
     """What this service shows at the internal doors of others: one of their SERVICE_CREDENTIALS, `<name>:<secret>`."""
 
     def auth_trust(self) -> ssl.SSLContext | bool:
         """Whose certificate auth may show: for a client's `verify`."""
-        return ssl.create_default_context(cafile=str(self.auth_ca_file)) if self.auth_ca_file else True
+        return ssl.create_default_context(cafile=self.auth_ca_file) if self.auth_ca_file else True
 
 
 class GraphSettings(Part):

@@ -3,11 +3,12 @@
 from typing import Annotated
 from urllib.parse import urljoin
 
-from pydantic import AfterValidator, Field, FilePath, PositiveInt, SecretStr
+from pydantic import AfterValidator, Field, PositiveInt, SecretStr
 
 from auth.credentials import CredentialSettings
 from auth.vault import make_vault
 from common.settings import (
+    CaFile,
     DoorSettings,
     GraphSettings,
     RedisSettings,
@@ -38,7 +39,7 @@ class Settings(ServiceSettings, StoreSettings, RedisSettings, DoorSettings, Grap
     """Where Microsoft sends an administrator after approving; unless given, `admin-return` beside MICROSOFT_REDIRECT_URI."""
     microsoft_category_scope: bool = True
     """Ask for `MailboxSettings.ReadWrite` too, which gives labels their colours."""
-    microsoft_ca_file: FilePath | None = None
+    microsoft_ca_file: CaFile | None = None
     """The authority (PEM) that signed the certificate of MICROSOFT_AUTHORITY, where it isn't a public one."""
     microsoft_sign_ins_at_once: PositiveInt = 16
     """How many codes and consents one process takes to Microsoft at a time."""

@@ -4,9 +4,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import ValidationError
 
-from common.settings import AuthClientSettings, DoorSettings, RedisSettings, ServiceSettings, StoreSettings, read_settings
+from common.settings import (
+    AuthClientSettings,
+    BrokerSettings,
+    DoorSettings,
+    RedisSettings,
+    ServiceSettings,
+    StoreSettings,
+    read_settings,
+)
 
 
 class ServiceFirst(ServiceSettings, StoreSettings, RedisSettings):
@@ -147,3 +156,31 @@ def test_a_secret_whose_file_is_empty_or_no_text_is_named(mounted: Path, monkeyp
     (mounted / "SERVICE_CREDENTIAL").write_bytes(b"\xff\xfe")
     (line,) = _refused(monkeypatch)
     assert line.startswith('SECRETS_DIR: error getting value for field "service_credential"')
+
+
+def test_a_user_name_and_a_password_go_with_sasl(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "attendara"}
+    assert "  KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD go with SASL_SSL" in _refused(monkeypatch, **given)
+
+
+def test_files_that_are_no_certificates_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("hush-hush")
+    lines = _refused(monkeypatch, AUTH_CA_FILE=str(tmp_path / "ca.pem"), KAFKA_CA_FILE=str(tmp_path / "ca.pem"))
+    assert {f"  {name}: holds no certificate in PEM" for name in ("AUTH_CA_FILE", "KAFKA_CA_FILE")} <= set(lines)
+    assert "hush-hush" not in str(lines)
+
+
+def test_a_key_that_is_another_certificates_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    one, other = authority.issue_cert("one"), authority.issue_cert("other")
+    one.cert_chain_pems[0].write_to_path(str(tmp_path / "one.crt"))
+    for issued, name in ((one, "one.key"), (other, "other.key")):
+        issued.private_key_pem.write_to_path(str(tmp_path / name))
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("KAFKA_CLIENT_CERTIFICATE", str(tmp_path / "one.crt"))
+    monkeypatch.setenv("KAFKA_CLIENT_KEY", str(tmp_path / "one.key"))
+    assert read_settings(BrokerSettings).kafka_tls()
+    assert any(
+        line.startswith("  KAFKA_CLIENT_CERTIFICATE and KAFKA_CLIENT_KEY are not")
+        for line in _refused(monkeypatch, KAFKA_CLIENT_KEY=str(tmp_path / "other.key"))
+    )
