@@ -100,6 +100,8 @@ def _resource(service: str) -> Any:
 
 def carrier() -> dict[str, str]:
     """The current trace context, to be put into headers or a mark. Empty when nothing is traced."""
+    if trace.get_current_span() is trace.INVALID_SPAN:
+        return {}
     headers: dict[str, str] = {}
     _propagator.inject(headers)
     return headers

@@ -13,16 +13,17 @@ from common.health import health_routes
 from common.messages import LifecycleReceived, NotificationReceived
 from common.settings import read_settings
 from webhook_gateway.described import described
-from webhook_gateway.intake import Intake
+from webhook_gateway.intake import Intake, spare_collections
 from webhook_gateway.publishing import Publisher
 from webhook_gateway.readers import Clock, LifecycleReader, NotificationReader
 from webhook_gateway.routes import Door, DoorsFirst, Publishes
 from webhook_gateway.settings import Settings
 
 
-def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake, clock: Clock) -> FastAPI:
+def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake, clock: Clock) -> DoorsFirst:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        spare_collections()
         with intake.obeying_signals():
             async with publisher.running():
                 yield
@@ -33,12 +34,11 @@ def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake
         "/graph/notifications": Door("notifications", NotificationReader(client_states, clock), publisher, intake),
         "/graph/lifecycle": Door("lifecycle", LifecycleReader(client_states, clock), publisher, intake),
     }
-    app.add_middleware(DoorsFirst, doors=doors)
     app.include_router(health_routes({"kafka": publisher.readiness, "intake": intake.readiness}))
-    return app
+    return DoorsFirst(doors, app)
 
 
-def make_app() -> FastAPI:
+def make_app() -> DoorsFirst:
     settings = read_settings(Settings)
     telemetry.set_up("webhook-gateway", settings)
     end_with_success()

@@ -1,6 +1,7 @@
 """How much is taken in at one time: past its bounds, and while draining, a post is refused at once rather than answered late."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,13 @@ class Intake:
         finally:
             loop.remove_signal_handler(signal.SIGUSR1)
             signal.signal(signal.SIGTERM, before)
+
+
+def spare_collections() -> None:
+    """Posts in flight are many young objects and no cycles: looking through them at each few hundred cost a sixth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 class Post:

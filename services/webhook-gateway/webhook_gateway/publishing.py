@@ -4,9 +4,10 @@ aiokafka spends some fifty microseconds on a message that is sent by itself, and
 """
 
 import asyncio
+import itertools
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 
@@ -16,11 +17,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
+from ulid import ULID
 
 from common import telemetry
 from common.errors import Transient
 from common.messages import Message, Topic
-from common.messaging import envelope, producer_options
+from common.messaging import envelope, producer_options, time_now
 from common.settings import ServiceSettings
 from common.tasks import end
 
@@ -152,7 +154,8 @@ class Publisher:
     def __init__(self, service: str, settings: ServiceSettings, topics: Sequence[Topic]) -> None:
         self._service = service
         self._settings = settings
-        self._topics = [topic.name for topic in topics]
+        self._headers = {topic.name: _fixed_headers(topic.name, service) for topic in topics}
+        self._ids = _ids()
         self._lanes: dict[str, list[Lane]] = {}
         self._producer: AIOKafkaProducer | None = None
         self._spoiled = asyncio.Event()
@@ -177,12 +180,11 @@ class Publisher:
         lanes = self._lanes.get(topic)
         if not lanes:
             raise Transient("not connected to the broker yet", reason="broker-away")
-        shared = envelope(topic, self._service) | telemetry.carrier()
-        post = shared.pop("ce_id").encode()
-        headers = [("ce_id", b""), *((name, value.encode()) for name, value in shared.items())]
+        of_post = {"ce_time": time_now()} | telemetry.carrier()
+        headers = [*self._headers[topic], *((name, value.encode()) for name, value in of_post.items()), ("ce_id", b"")]
         flights = set()
-        for number, message in enumerate(messages):
-            headers[0] = ("ce_id", b"%s.%d" % (post, number))
+        for message in messages:
+            headers[-1] = ("ce_id", next(self._ids))
             key = (message.key or "").encode()
             flights.add(lanes[_place(key) % len(lanes)].load(key, _encode(message), headers))
         return flights
@@ -222,11 +224,11 @@ class Publisher:
         try:
             await producer.start()
             known = await producer.client.fetch_all_metadata()
-            missing = [topic for topic in self._topics if topic not in known.topics()]
+            missing = [topic for topic in self._headers if topic not in known.topics()]
             if missing:
                 raise Transient(f"topics are missing: {', '.join(missing)}")
             departures = Departures()
-            for topic in self._topics:
+            for topic in self._headers:
                 partitions = sorted(await producer.partitions_for(topic))
                 self._lanes[topic] = [Lane(producer, departures, topic, partition) for partition in partitions]
         except BaseException:
@@ -239,6 +241,16 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer:
             await _stop(producer)
+
+
+def _ids() -> Iterator[bytes]:
+    """Unlike any other process's."""
+    own = ULID()
+    return (f"{own}.{number}".encode() for number in itertools.count())
+
+
+def _fixed_headers(topic: str, service: str) -> Headers:
+    return [(name, value.encode()) for name, value in envelope(topic, service).items() if name not in ("ce_id", "ce_time")]
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
