@@ -14,7 +14,7 @@ from functools import lru_cache
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 from ulid import ULID
@@ -118,10 +118,10 @@ class Lane:
 
     def load(self, key: bytes, value: bytes, headers: Headers) -> Flight:
         """The flight that takes this message. Raises Transient."""
-        if self._loading and self._loading[-1].builder.append(timestamp=None, key=key, value=value, headers=headers):
-            return self._loading[-1]
         if self._took_off is not None and self._clock() - self._took_off > PATIENCE_SECONDS:
             raise Transient("the broker does not acknowledge", reason="broker-away")
+        if self._loading and self._loading[-1].builder.append(timestamp=None, key=key, value=value, headers=headers):
+            return self._loading[-1]
         flight = Flight(self._producer.create_batch())
         flight.builder.append(timestamp=None, key=key, value=value, headers=headers)
         self._loading.append(flight)
@@ -192,7 +192,11 @@ class Publisher:
     async def readiness(self) -> str | None:
         if self._producer is None:
             return "not connected"
-        await self._producer.client.fetch_all_metadata()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._producer.client.fetch_all_metadata()
+        except (KafkaError, TimeoutError) as error:
+            return f"no answer: {error!r}"
         return None
 
     @asynccontextmanager
