@@ -1,7 +1,7 @@
 # Everything that is done with this repository; `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt docs lock bench test-kafka clean
+.PHONY: help run test lint fmt docs lock bench test-kafka test-docker clean
 
 # The first of these that is 3.11 to 3.13; `make PYTHON=…` chooses another.
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -48,6 +48,9 @@ bench: $(VENV) ## Measure how long changes and answers take here (ARGS="…" for
 test-kafka: $(VENV) ## Run the integration tests that need a broker against Apache Kafka itself (Java 17, Maven)
 	@.venv/bin/python -m attendara_local.machine
 	@.venv/bin/python -m tests.kafka $(ARGS)
+
+test-docker: $(VENV) ## Build all images, run the whole with docker compose, and test it (root starts a Docker engine where none is)
+	@.venv/bin/python -m tests.docker $(ARGS)
 
 clean: ## Remove the data of `make run`
 	@rm -rf .data

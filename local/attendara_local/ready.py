@@ -15,11 +15,11 @@ PATIENCE = 2.0
 NOT_YET_INITIALIZED = 94
 
 
-def http_ready(port: int, path: str = "/readyz") -> Callable[[], str | None]:
+def http_ready(port: int, path: str = "/readyz", host: str = "localhost") -> Callable[[], str | None]:
     """A service or the sandbox: GET /readyz (or `path`) answers 200."""
 
     def wants() -> str | None:
-        connection = http.client.HTTPConnection("localhost", port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
