@@ -9,6 +9,7 @@ import pytest
 import yaml
 from honcho.environ import parse_procfile
 
+from attendara_local.configuration import CLI
 from attendara_local.configuration import SERVICES as SETTINGS
 from attendara_local.ports import Ports
 from attendara_local.secrets_file import read_or_make
@@ -20,7 +21,7 @@ TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)["services"]
 OURS = [name for name, service in COMPOSE.items() if "build" in service]
 PROCFILE: dict[str, str] = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
-OF_UVICORN_AND_TELEMETRY = ("UVICORN_", "OTEL_")
+NOT_FIELDS = ("UVICORN_", "OTEL_", "LOG_")
 SECRET = re.compile(r"SECRET|_KEYS$|CREDENTIAL")
 
 
@@ -77,10 +78,11 @@ def test_the_gateway_and_the_sandbox_reach_neither_mongodb_nor_redis() -> None:
     assert inside == {"settings-web", "auth", "sync-worker", "renewer", "mongodb", "replica-set", "redis"}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", [*SETTINGS, "cli"])
 def test_a_service_is_told_what_it_needs_and_nothing_that_it_does_not_read(name: str) -> None:
-    fields = SETTINGS[name].model_fields
-    told = {variable.lower() for variable in COMPOSE[name]["environment"] if not variable.startswith(OF_UVICORN_AND_TELEMETRY)}
+    kinds = CLI if name == "cli" else [SETTINGS[name]]
+    fields = {field: described for kind in kinds for field, described in kind.model_fields.items()}
+    told = {variable.lower() for variable in COMPOSE[name]["environment"] if not variable.startswith(NOT_FIELDS)}
     assert told <= fields.keys()
     assert {field for field, described in fields.items() if described.is_required()} <= told
 

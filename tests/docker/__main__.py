@@ -23,6 +23,7 @@ from attendara_local.ready import http_ready
 from attendara_local.secrets_file import read_or_make
 from tests.docker import stand_ins
 from tests.docker.engine import Engine, NoEngineError, engine, run
+from tests.e2e.otlp import collecting
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "attendara-test"
@@ -67,7 +68,8 @@ def _test(engine: Engine, folder: Path) -> None:
         stand_ins.make(engine, _made(folder / "stand-ins"))
     with running(engine, folder) as system:
         system.check_images()
-        system.check_ends()
+        with collecting(*system.collector):
+            system.check_ends()
         system.pytest("tests/e2e/test_story.py", *sys.argv[1:])
     say("Integration tests with their servers as containers")
     servers = {"ATTENDARA_TEST_SERVERS": "containers"} | ({"TESTCONTAINERS_RYUK_DISABLED": "true"} if engine.own else {})
@@ -81,10 +83,11 @@ class System:
         self._engine, self._ports = engine, Ports.free()
         gateway = engine.client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
         # Some of the free ports are for what is not published: one of them is the collector's.
-        self._collector = f"{gateway}:{self._ports.auth}"
+        self.collector = (gateway, self._ports.auth)
+        address = f"{gateway}:{self._ports.auth}"
         self._environment = engine.environment | self._ports.environment()
         self._environment |= {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self._collector}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{address}",
             "COMPOSE_PROJECT_NAME": PROJECT,
             "COMPOSE_PROFILES": "sandbox",
         }
@@ -111,7 +114,9 @@ class System:
             asked = ["-c", CONTENT, ",".join(sorted(OURS | DRIVERS))]
             options: dict[str, Any] = {"entrypoint": "python", "network_mode": "none", "read_only": True, "remove": True}
             content = json.loads(self._engine.client.containers.run(image, asked, **options))
-            say(f"  {service:<16} {image.attrs['Size'] / 1e6:4.0f} MB with {', '.join(content['packages'])}")
+            above = sum(layer["Size"] for layer in image.history() if "/app" in layer["CreatedBy"])
+            sizes = f"{image.attrs['Size'] / 1e6:4.0f} MB, {above / 1e6:.0f} of them above Python"
+            say(f"  {service:<16} {sizes}; {', '.join(content['packages'])}")
             ours = OURS & set(content["packages"])
             wanted = {"sandbox": {"outlook_sandbox"}, "cli": {"attendara_cli", "common"}}
             if ours != wanted.get(service, {service.replace("-", "_"), "common"}):
@@ -146,7 +151,7 @@ class System:
             time.sleep(0.02)
 
     def pytest(self, *arguments: str) -> None:
-        own = {"ATTENDARA_TEST_SYSTEM": "running", "ATTENDARA_TEST_COLLECTOR": self._collector}
+        own = {"ATTENDARA_TEST_SYSTEM": "running", "ATTENDARA_TEST_COLLECTOR": "{}:{}".format(*self.collector)}
         _pytest(self._environment | own, *arguments)
 
 

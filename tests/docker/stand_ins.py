@@ -51,8 +51,8 @@ def _debian() -> Path:
         (root / "usr/local/bin" / link).symlink_to("/usr/bin/python3")
     for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
         marker.unlink()
-    for left in root.glob("var/cache/apt/archives/*.deb"):
-        left.unlink()
+    for left in ("var/cache/apt/archives", "var/lib/apt/lists"):
+        shutil.rmtree(root / left)
     fresh = archive.with_suffix(".new")
     done = run(["tar", "--create", "--file", str(fresh), "--directory", str(root), "."])
     if done.returncode:
