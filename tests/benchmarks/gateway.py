@@ -37,8 +37,8 @@ from tests.benchmarks.gateway_load import Load
 from tests.benchmarks.gateway_posts import Post, posts
 from tests.benchmarks.gateway_servers import Server, Standing, standing
 
-ROUNDS = 3
-CONNECTIONS = {1: 64, 10: 64, 100: 16}
+ROUNDS = 5
+CONNECTIONS = {1: 128, 10: 128, 100: 16}
 """For posts of so many entries, how many are in flight at a server's peak."""
 WARMING = 0.3
 """Seconds of posts that aren't counted, before each peak."""
@@ -170,7 +170,7 @@ def _print(words: str) -> None:
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     with tempfile.TemporaryDirectory() as folder:
         uvloop.run(bench(Path(folder), seconds))
 
