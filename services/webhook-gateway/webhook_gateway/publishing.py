@@ -249,8 +249,8 @@ class Publisher:
 
 def _ids() -> Iterator[bytes]:
     """Unlike any other process's."""
-    own = ULID()
-    return (f"{own}.{number}".encode() for number in itertools.count())
+    own = ULID().hex.encode()
+    return (b"%s.%d" % (own, number) for number in itertools.count())
 
 
 def _fixed_headers(topic: str, service: str) -> Headers:
