@@ -13,7 +13,7 @@ from common.health import health_routes
 from common.messages import LifecycleReceived, NotificationReceived
 from common.settings import read_settings
 from webhook_gateway.described import described
-from webhook_gateway.intake import Intake, spare_collections
+from webhook_gateway.intake import Intake, sparing_collections
 from webhook_gateway.publishing import Publisher
 from webhook_gateway.readers import Clock, LifecycleReader, NotificationReader
 from webhook_gateway.routes import Door, DoorsFirst, Publishes
@@ -23,8 +23,7 @@ from webhook_gateway.settings import Settings
 def create_app(publisher: Publishes, client_states: ClientStates, intake: Intake, clock: Clock) -> DoorsFirst:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        spare_collections()
-        with intake.obeying_signals():
+        with sparing_collections(), intake.obeying_signals():
             async with publisher.running():
                 yield
 

@@ -214,14 +214,13 @@ class Publisher:
         while True:
             try:
                 await self._connect()
+                self._spoiled.clear()
+                await self._spoiled.wait()
+                log.warning("the producer can't go on; connecting again")
+                await self._disconnect()
             except Exception as error:  # whatever it is, a gateway without a broker has nothing better to do than try again
                 log.warning("waiting for the broker", error=str(error) or repr(error))
-                await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
-                continue
-            await self._spoiled.wait()
-            self._spoiled.clear()
-            log.warning("the producer can't go on; connecting again")
-            await self._disconnect()
+            await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _connect(self) -> None:
         producer = AIOKafkaProducer(max_batch_size=LARGEST_BATCH, **producer_options(self._service, self._settings))

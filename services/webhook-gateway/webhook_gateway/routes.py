@@ -65,9 +65,8 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            return await PlainTextResponse(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})(
-                scope, receive, send
-            )
+            not_allowed = PlainTextResponse(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
+            return await not_allowed(scope, receive, send)
         if b"validationToken" in scope["query_string"]:
             token = QueryParams(scope["query_string"]).get("validationToken")
             if token is not None:
