@@ -22,6 +22,7 @@ from attendara_local.stack import PROCFILE
 from common.messages import NotificationReceived
 from tests.benchmarks import gateway_obvious
 from tests.benchmarks.gateway_load import Sent
+from tests.serving import until
 
 GATEWAY = "webhook_gateway.app:make_app"
 
@@ -72,10 +73,17 @@ async def _topics(bootstrap_servers: str) -> dict[str, int]:
     ours, obvious = NotificationReceived.topic, gateway_obvious.TOPIC
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
+
+    async def made() -> dict[str, int] | None:
+        described = await admin.describe_topics([ours.name, obvious])
+        partitions = {topic["topic"]: len(topic["partitions"]) for topic in described}
+        return partitions if all(partitions.values()) else None
+
     try:
         if obvious not in await admin.list_topics():
             await admin.create_topics([NewTopic(obvious, ours.partitions, 1)])
-        return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics([ours.name, obvious])}
+        found: dict[str, int] = await until(made)
+        return found
     finally:
         await admin.close()
 
