@@ -36,13 +36,14 @@ from renewer.sweep import Sweep
 from renewer.terms import Terms
 from renewer.tools import Tools
 from tests.fakes.token_door import TokenDoor
+from tests.gateway import make_gateway
 from tests.graph_contract import checked_app
 from tests.kafka_reading import Reading, reading, settings_of
 from tests.servers import Kafka
 from tests.serving import serving, until
-from webhook_gateway.app import create_app as create_gateway
 
-CLIENT_STATES = ClientStates([SecretStr(f"k:{base64.b64encode(b'o' * 32).decode()}")])
+KEYS = [SecretStr(f"k:{base64.b64encode(b'o' * 32).decode()}")]
+CLIENT_STATES = ClientStates(KEYS)
 TEN_THOUSAND_MINUTES = timedelta(minutes=10_000)
 
 
@@ -155,8 +156,7 @@ async def world(
         sandbox_url = await enter(serving(sandbox_at))
         sandbox = made[0]
         account = sandbox.accounts.add(new_account("work", f"{unique}@practice.example", "Anna"))
-        gateway = make_messaging("webhook-gateway", settings)
-        gateway_url = await enter(serving(lambda _: create_gateway(gateway, CLIENT_STATES, lambda: datetime.now(UTC))))
+        gateway_url = await enter(serving(lambda _: make_gateway(topics, KEYS)))
         door = TokenDoor(sandbox_url)
         door_url = await enter(serving(lambda _: door.app))
         messaging = make_messaging("tests", settings)

@@ -3,40 +3,28 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 from pydantic import SecretStr
 
 from common.client_state import ClientStates
 from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
-from tests.kafka_reading import reading, settings_of
+from tests.gateway import make_gateway
+from tests.kafka_reading import reading
 from tests.servers import Kafka
 from tests.serving import serving, until
-from webhook_gateway.app import create_app
-from webhook_gateway.intake import Intake
-from webhook_gateway.publishing import Publisher
-from webhook_gateway.settings import Settings
 
 KEYS = [SecretStr(f"k:{base64.b64encode(b'o' * 32).decode()}")]
 CLIENT_STATES = ClientStates(KEYS)
 
 
-def make(topics: Kafka, **changed: Any) -> FastAPI:
-    """The gateway as `make_app` makes it, with the settings of this test's broker."""
-    settings = Settings(client_state_keys=KEYS, **(settings_of(topics).model_dump() | changed))
-    publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
-    return create_app(publisher, CLIENT_STATES, Intake(settings), lambda: datetime.now(UTC))
-
-
 @pytest.fixture
 async def gateway(topics: Kafka) -> AsyncIterator[httpx2.AsyncClient]:
     async with (
-        serving(lambda _: make(topics)) as address,
+        serving(lambda _: make_gateway(topics, KEYS)) as address,
         httpx2.AsyncClient(base_url=address, trust_env=False) as client,
     ):
         await until(lambda: _ready(client))
@@ -79,7 +67,7 @@ async def test_lifecycle_entries_are_in_kafka_each_by_itself(gateway: httpx2.Asy
 
 async def test_without_the_broker_it_starts_shakes_hands_and_asks_graph_to_post_again(kafka: Kafka) -> None:
     async with (
-        serving(lambda _: make(kafka, kafka_bootstrap_servers="127.0.0.1:9")) as address,
+        serving(lambda _: make_gateway(kafka, KEYS, kafka_bootstrap_servers="127.0.0.1:9")) as address,
         httpx2.AsyncClient(base_url=address, trust_env=False) as client,
     ):
         ready = await client.get("/readyz")
