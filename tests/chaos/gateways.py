@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,10 @@ from tests.serving import until
 GATEWAYS = ("webhook-gateway", "webhook-gateway-2")
 AT_ONCE = 4
 """Requests for one mailbox that Graph takes at one time."""
+BEFORE, MEANWHILE, AFTER = 20, 100, 20
+"""Calendars that change while the broker is there, away, and there again."""
+PACE = 0.08
+"""Seconds from one change to the next."""
 AHEAD = 30
 """Seconds by which the sandbox's clock is moved for those that wait for their next try: Graph gives up after four hours."""
 
@@ -118,6 +122,17 @@ async def practice(gateways: Gateways, calendars: int) -> AsyncIterator[Practice
             assert answer.status_code == 201, answer.text
             unchanged[ours] = calendar
         yield Practice(outlook, unchanged)
+
+
+async def lose_nothing_without_a_broker(gateways: Gateways, away: AbstractAsyncContextManager[object]) -> None:
+    """Changes are steady; the broker is away as long as `away` is entered."""
+    async with practice(gateways, BEFORE + MEANWHILE + AFTER) as people:
+        await people.change(BEFORE, PACE)
+        async with away:
+            await people.change(MEANWHILE, PACE)
+            await gateways.refuse()
+        await people.change(AFTER, PACE)
+        await gateways.published(people.changed)
 
 
 @asynccontextmanager

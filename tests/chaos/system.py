@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,6 +30,8 @@ from tests.servers import ADDRESSES
 from tests.serving import until
 from tests.settings_pages import settings_pages
 
+BrokerRecipe = Callable[[Ports, Path, int], Recipe]
+"""Of a broker that tells its clients to use the port."""
 SERVICES = ("auth", "renewer", "settings-web", "sync-worker", "webhook-gateway")
 ORGANIZATION = "org_bergpraxis"
 LIMIT = 90.0
@@ -47,10 +49,10 @@ def own_environment() -> dict[str, str]:
 
 @dataclass
 class System:
-    """`broker` is behind `line`, which can be cut; `answers` is what was last reported for each event."""
+    """The broker is behind `line`, which can be cut; `answers` is what was last reported for each event."""
 
     stack: Stack
-    broker: Part
+    brokers: Crew
     line: Proxy
     database: Database
     outlook: Outlook
@@ -61,6 +63,10 @@ class System:
     answers: dict[str, Status] = field(default_factory=dict)
     appointments: dict[str, str] = field(default_factory=dict)
     unsent: list[asyncio.Future[Any]] = field(default_factory=list)
+
+    @property
+    def broker(self) -> Part:
+        return self.brokers.parts["broker"]
 
     async def report(self, event: str, status: Status) -> None:
         """As another service does it; returns before the broker has it, which `settled` waits for."""
@@ -206,10 +212,13 @@ async def slow(line: Proxy) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running_system(folder: Path) -> AsyncIterator[System]:
+async def running_system(folder: Path, recipe: BrokerRecipe | None = None) -> AsyncIterator[System]:
     """Everything is started, an account connected, its calendar added and in step."""
     async with AsyncExitStack() as leaving:
-        line, stack, broker = await _started(folder, leaving)
+        brokers, line, kafka = await leaving.enter_async_context(broker_on_a_line(folder, recipe))
+        stack = _Deployed(Ports.free(), folder, own_environment() | kafka | {"SANDBOX_LATENCY_MS": GRAPH_LATENCY_MS})
+        leaving.push_async_callback(asyncio.to_thread, stack.stop)
+        await asyncio.to_thread(stack.start)
         outlook = await leaving.enter_async_context(new_outlook(stack.sandbox_url, f"{secrets.token_hex(4)}@ting.example"))
         environment = stack.environment("sync-worker")
         client = await leaving.enter_async_context(AsyncMongoClient[Document](environment["MONGODB_URL"], tz_aware=True))
@@ -218,27 +227,20 @@ async def running_system(folder: Path) -> AsyncIterator[System]:
         producer = AIOKafkaProducer(bootstrap_servers=servers_of_kafka, acks="all", request_timeout_ms=60_000)
         await producer.start()
         leaving.push_async_callback(producer.stop)
-        system = System(stack, broker, line, client["attendara"], outlook, producer, http)
+        system = System(stack, brokers, line, client["attendara"], outlook, producer, http)
         await _connect(system)
         yield system
 
 
-async def _started(folder: Path, leaving: AsyncExitStack) -> tuple[Proxy, Stack, Part]:
-    broker, line, kafka = await leaving.enter_async_context(broker_on_a_line(folder))
-    stack = _Deployed(Ports.free(), folder, own_environment() | kafka | {"SANDBOX_LATENCY_MS": GRAPH_LATENCY_MS})
-    leaving.push_async_callback(asyncio.to_thread, stack.stop)
-    await asyncio.to_thread(stack.start)
-    return line, stack, broker
-
-
 @asynccontextmanager
-async def broker_on_a_line(folder: Path) -> AsyncIterator[tuple[Part, Proxy, dict[str, str]]]:
-    """The broker, the line to it that can be cut, and the settings with which services use it."""
+async def broker_on_a_line(folder: Path, recipe: BrokerRecipe | None = None) -> AsyncIterator[tuple[Crew, Proxy, dict[str, str]]]:
+    """The local broker or the one of a recipe, the line to it, and the settings with which services use it."""
     ports, front, crew = Ports.free(), Ports.free().kafka, Crew(folder)
+    profile = {} if recipe else servers.KAFKA_PROFILE
     try:
-        await asyncio.to_thread(crew.start, [servers.broker(ports, folder, advertised=front)])
+        await asyncio.to_thread(crew.start, [(recipe or servers.broker)(ports, folder, front)])
         async with proxied(front, ports.kafka) as line:
-            yield crew.parts["broker"], line, servers.KAFKA_PROFILE | {"KAFKA_BOOTSTRAP_SERVERS": f"localhost:{front}"}
+            yield crew, line, {**profile, "KAFKA_BOOTSTRAP_SERVERS": f"localhost:{front}"}
     finally:
         await asyncio.to_thread(crew.stop)
 

@@ -9,21 +9,16 @@ from dataclasses import dataclass
 import pytest
 
 from attendara_local.crew import Crew
-from attendara_local.part import Part
-from tests.chaos.gateways import GATEWAYS, Gateways, practice, running_gateways
+from tests.chaos.gateways import GATEWAYS, Gateways, lose_nothing_without_a_broker, practice, running_gateways
 from tests.chaos.proxy import Proxy
 from tests.chaos.system import broker_on_a_line, cut, killed, paused, slow, terminated
-
-BEFORE, MEANWHILE, AFTER = 20, 100, 20
-"""Calendars that change while the broker is there, away, and there again."""
-PACE = 0.08
 
 Ending = Callable[[Crew, str], AbstractAsyncContextManager[object]]
 
 
 @dataclass
 class World:
-    broker: Part
+    brokers: Crew
     line: Proxy
     gateways: Gateways
 
@@ -31,26 +26,16 @@ class World:
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     folder = tmp_path_factory.mktemp("gateways")
-    async with broker_on_a_line(folder) as (broker, line, kafka), running_gateways(folder, kafka) as gateways:
-        yield World(broker, line, gateways)
-
-
-async def loses_nothing_without_its_broker(gateways: Gateways, away: AbstractAsyncContextManager[object]) -> None:
-    async with practice(gateways, BEFORE + MEANWHILE + AFTER) as people:
-        await people.change(BEFORE, PACE)
-        async with away:
-            await people.change(MEANWHILE, PACE)
-            await gateways.refuse()
-        await people.change(AFTER, PACE)
-        await gateways.published(people.changed)
+    async with broker_on_a_line(folder) as (brokers, line, kafka), running_gateways(folder, kafka) as gateways:
+        yield World(brokers, line, gateways)
 
 
 async def test_a_broker_whose_connections_are_cut_loses_no_notification(world: World) -> None:
-    await loses_nothing_without_its_broker(world.gateways, cut(world.line))
+    await lose_nothing_without_a_broker(world.gateways, cut(world.line))
 
 
 async def test_a_broker_that_hangs_loses_no_notification(world: World) -> None:
-    await loses_nothing_without_its_broker(world.gateways, paused(world.broker))
+    await lose_nothing_without_a_broker(world.gateways, paused(world.brokers.parts["broker"]))
 
 
 @pytest.mark.parametrize("ended", [terminated, killed])

@@ -38,7 +38,17 @@ group.initial.rebalance.delay.ms=0
 
 @contextmanager
 def node(folder: Path, ports: Ports, *, listeners: str = "", more: str = "", users: tuple[str, ...] = ()) -> Iterator[str]:
-    """Its address without TLS. `ports.kafka` and, which no service of ours takes here, `ports.auth` are its own.
+    """Its address without TLS; else as `recipe`."""
+    crew = Crew(folder, _say)
+    try:
+        crew.start([recipe(folder, ports, listeners=listeners, more=more, users=users)])
+        yield f"localhost:{ports.kafka}"
+    finally:
+        crew.stop()
+
+
+def recipe(folder: Path, ports: Ports, *, listeners: str = "", more: str = "", users: tuple[str, ...] = ()) -> Recipe:
+    """With storage in the folder. `ports.kafka` and, which no service of ours takes here, `ports.auth` are its own.
 
     `listeners`: besides that one. `more`: lines for its properties. `users`: as Kafka's StorageTool takes them for `--add-scram`.
     Raises NoKafkaError, StackError.
@@ -48,13 +58,8 @@ def node(folder: Path, ports: Ports, *, listeners: str = "", more: str = "", use
     properties.write_text(NODE.format(broker=ports.kafka, controller=ports.auth, listeners=listeners, folder=folder) + more)
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     added = [argument for user in users for argument in ("--add-scram", user)]
-    _format([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *added])
-    crew = Crew(folder, _say)
-    try:
-        crew.start([Recipe("kafka", shlex.join([*java, "kafka.Kafka", str(properties)]), os.environ, kafka_ready(ports.kafka))])
-        yield f"localhost:{ports.kafka}"
-    finally:
-        crew.stop()
+    _format([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties), *added])
+    return Recipe("kafka", shlex.join([*java, "kafka.Kafka", str(properties)]), os.environ, kafka_ready(ports.kafka))
 
 
 def _say(line: str) -> None:
