@@ -176,7 +176,7 @@ def by_gateway() -> dict[str, list[Rule]]:
 
 
 def is_public(paths: list[Rule], asked: str) -> bool:
-    return any(asked == path or (kind == "Prefix" and asked.startswith(f"{path}/")) for kind, path in paths)
+    return any(asked == path or (kind == "Prefix" and asked.startswith(f"{path.rstrip('/')}/")) for kind, path in paths)
 
 
 def pages() -> Iterator[str]:
