@@ -71,6 +71,7 @@ def _test(engine: Engine, folder: Path) -> None:
         with collecting(*system.collector):
             system.check_ends()
         system.pytest("tests/e2e/test_story.py", *sys.argv[1:])
+        system.compose("run", "--rm", "cli", "announce")
     say("Integration tests with their servers as containers")
     servers = {"ATTENDARA_TEST_SERVERS": "containers"} | ({"TESTCONTAINERS_RYUK_DISABLED": "true"} if engine.own else {})
     _pytest(engine.environment | servers, *(f"tests/integration/{name}" for name in WITH_CONTAINERS), *sys.argv[1:])
@@ -186,7 +187,8 @@ def _override(folder: Path) -> dict[str, Any]:
         given["authority"].touch()
     given["packages"].write_text("".join(f"{name}='{value}'\n" for name, value in lines.items() if value))
     declared = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    builds = {name: {"build": {"secrets": list(given)}} for name, service in declared.items() if "build" in service}
+    changed = {"build": {"secrets": list(given)}, "environment": {"OTEL_BSP_SCHEDULE_DELAY": "200"}}
+    builds = {name: changed for name, service in declared.items() if "build" in service}
     return {"services": builds, "secrets": {name: {"file": str(path)} for name, path in given.items()}}
 
 
