@@ -96,18 +96,25 @@ async def test_of_a_hundred_thousand_bodies_what_is_genuine_is_published_and_not
 async def _post_all(port: int, world: World, posts: Iterator[tuple[int, Post]], sent: Counter[tuple[str, Message]]) -> None:
     """One after the other on one connection; `posts` may be shared with others. Adds to `sent` what is to be in Kafka then."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for number, post in posts:
-        expected = world.expected(post)
-        sent.update({(post.path, message): count for message, count in expected.messages.items()})
-        writer.write(post.request)
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (OSError, asyncio.IncompleteReadError) as error:
-            head = repr(error).encode()
-        wanted = b"HTTP/1.1 %d " % expected.status
-        assert head.startswith(wanted), f"seed {world.seed}, post {number}: {head!r} instead of {wanted!r} to {post.body[:500]!r}"
-        assert b"\r\ncontent-length: 0\r\n" in head
-    writer.close()
+    try:
+        for number, post in posts:
+            expected = world.expected(post)
+            sent.update({(post.path, message): count for message, count in expected.messages.items()})
+            writer.write(post.request)
+            head = await _head(reader)
+            wanted = b"HTTP/1.1 %d " % expected.status
+            assert head.startswith(wanted), f"seed {world.seed}, post {number}: {head!r}, not {wanted!r} to {post.body[:500]!r}"
+            assert b"\r\ncontent-length: 0\r\n" in head
+    finally:
+        writer.transport.abort()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    """Of an answer; or what happened instead."""
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except (OSError, asyncio.IncompleteReadError) as error:
+        return repr(error).encode()
 
 
 @asynccontextmanager
