@@ -22,19 +22,19 @@ class NotPosted(Rejected):
     default_reason = "not-a-notification"
 
 
-class Entry(msgspec.Struct, frozen=True, rename="camel"):
+class Entry(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     subscription_id: Short
     client_state: str
     tenant_id: Short | None = None
 
 
-class Notification(Entry, frozen=True, rename="camel"):
+class Notification(Entry, frozen=True, gc=False, rename="camel"):
     """`change_type`: whatever it is, the calendar may differ."""
 
     change_type: object = None
 
 
-class Lifecycle(Entry, frozen=True, rename="camel", kw_only=True):
+class Lifecycle(Entry, frozen=True, gc=False, rename="camel", kw_only=True):
     """`lifecycle_event`: whatever it is, it isn't lost."""
 
     lifecycle_event: object

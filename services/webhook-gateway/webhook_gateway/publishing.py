@@ -25,6 +25,7 @@ from common.messages import Message, Topic
 from common.messaging import envelope, producer_options, time_now
 from common.settings import ServiceSettings
 from common.tasks import end
+from webhook_gateway.deadlines import Deadlines
 
 log = structlog.get_logger()
 
@@ -49,15 +50,16 @@ def _place(key: bytes) -> int:
 class Waiting:
     """One post, until all flights that it is on have landed, or it has waited long enough."""
 
-    __slots__ = ("done", "left", "timer")
+    __slots__ = ("done", "left")
 
     def __init__(self, flights: Collection["Flight"]) -> None:
-        loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[None] = loop.create_future()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.left = len(flights)
-        self.timer = loop.call_later(PATIENCE_SECONDS, self.landed, TimeoutError("no acknowledgement in time"))
         for flight in flights:
             flight.waiting.append(self)
+
+    def late(self) -> None:
+        self.landed(TimeoutError("no acknowledgement in time"))
 
     def landed(self, error: Exception | None) -> None:
         self.left -= 1
@@ -159,6 +161,7 @@ class Publisher:
         self._lanes: dict[str, list[Lane]] = {}
         self._producer: AIOKafkaProducer | None = None
         self._spoiled = asyncio.Event()
+        self._deadlines = Deadlines(PATIENCE_SECONDS)
 
     async def publish(self, *messages: Message) -> None:
         """Returns when all in-sync replicas have all of them. Raises Transient: what was published then, nobody knows."""
@@ -167,6 +170,7 @@ class Publisher:
         topic = messages[0].topic.name
         with telemetry.span(f"send {topic}", kind="producer", attributes={"messaging.batch.message_count": len(messages)}):
             post = Waiting(self._load(topic, messages))
+            self._deadlines.set(post)
             try:
                 await post.done
             except Exception as error:
@@ -174,7 +178,7 @@ class Publisher:
                     self._spoiled.set()
                 raise Transient(f"the broker did not take a message: {error!r}", reason="broker-away") from error
             finally:
-                post.timer.cancel()
+                self._deadlines.take_back(post)
 
     def _load(self, topic: str, messages: Sequence[Message]) -> set[Flight]:
         lanes = self._lanes.get(topic)
