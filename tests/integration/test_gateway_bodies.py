@@ -23,7 +23,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
-from tests.integration.gateway_bodies import LIFECYCLE, NOTIFICATIONS, Message, Post, World, signed
+from tests.integration.gateway_bodies import Post, World, signed
+from tests.integration.gateway_model import LIFECYCLE, NOTIFICATIONS, Message
 from tests.integration.gateway_process import KEYS, Gateway, gateway_process
 from tests.servers import Kafka
 
