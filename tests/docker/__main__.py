@@ -58,7 +58,7 @@ def main() -> int:
         except FailedError as error:
             say(str(error))
             return 1
-    say("All is well")
+        say("All is well; taking the stand-ins and images away")
     return 0
 
 
