@@ -35,6 +35,11 @@ REST_SECONDS = 0.005
 """Between two departures: each is a request to the broker, which costs as much as several posts. Nobody waits for the first."""
 LARGEST_BATCH = 256 * 1024
 """Bytes; brokers take a megabyte unless they are told otherwise."""
+CONNECT_SECONDS = 60.0
+LOOK_SECONDS = 10.0
+"""From one look at the producer to the next."""
+BAD_LOOKS = 3
+"""In a row, after which there is a new producer."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -120,7 +125,7 @@ class Lane:
 
     def load(self, key: bytes, value: bytes, headers: Headers) -> Flight:
         """The flight that takes this message. Raises Transient."""
-        if self._took_off is not None and self._clock() - self._took_off > PATIENCE_SECONDS:
+        if self.overdue():
             raise Transient("the broker does not acknowledge", reason="broker-away")
         if self._loading and self._loading[-1].builder.append(timestamp=None, key=key, value=value, headers=headers):
             return self._loading[-1]
@@ -130,6 +135,14 @@ class Lane:
         if self._pilot is None or self._pilot.done():
             self._pilot = asyncio.create_task(self._fly())
         return flight
+
+    def overdue(self) -> bool:
+        return self._took_off is not None and self._clock() - self._took_off > PATIENCE_SECONDS
+
+    def close(self) -> None:
+        """For when its producer has stopped: nobody will say what became of the flight in the air."""
+        if self._pilot:
+            self._pilot.cancel()
 
     async def _fly(self) -> None:
         while self._loading:
@@ -169,12 +182,12 @@ class Publisher:
             return
         topic = messages[0].topic.name
         with telemetry.span(f"send {topic}", kind="producer", attributes={"messaging.batch.message_count": len(messages)}):
-            post = Waiting(self._load(topic, messages))
+            producer, post = self._producer, Waiting(self._load(topic, messages))
             self._deadlines.set(post)
             try:
                 await post.done
             except Exception as error:
-                if not getattr(error, "retriable", isinstance(error, TimeoutError)):
+                if producer is self._producer and not getattr(error, "retriable", isinstance(error, TimeoutError)):
                     self._spoiled.set()
                 raise Transient(f"the broker did not take a message: {error!r}", reason="broker-away") from error
             finally:
@@ -194,7 +207,7 @@ class Publisher:
         return flights
 
     async def readiness(self) -> str | None:
-        if self._producer is None:
+        if self._producer is None or self._spoiled.is_set():
             return "not connected"
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -211,22 +224,37 @@ class Publisher:
             yield
         finally:
             await end(keeping)
-            await self._disconnect()
+            await self._replace(None, {})
 
     async def _keep(self) -> None:
-        """A producer which the broker fenced, or whose sequence has a gap, never works again: there must be a new one."""
+        """What aiokafka doesn't get over by itself, a new producer does. The former one goes when the new one is there."""
         while True:
             try:
-                await self._connect()
-                self._spoiled.clear()
-                await self._spoiled.wait()
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    producer, lanes = await self._connect()
+                await self._replace(producer, lanes)
+                await self._worn_out()
                 log.warning("the producer can't go on; connecting again")
-                await self._disconnect()
             except Exception as error:  # whatever it is, a gateway without a broker has nothing better to do than try again
                 log.warning("waiting for the broker", error=str(error) or repr(error))
             await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311
 
-    async def _connect(self) -> None:
+    async def _worn_out(self) -> None:
+        """Returns once it never works again (fenced, or a gap in its sequence), or has hung for a while.
+
+        It may hang for long: on a connection whose other end is gone without a word, or knowing only brokers that have moved.
+        """
+        bad_looks = 0
+        while bad_looks < BAD_LOOKS:
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._spoiled.wait()
+                return
+            except TimeoutError:
+                hangs = any(lane.overdue() for lanes in self._lanes.values() for lane in lanes) or await self.readiness()
+                bad_looks = bad_looks + 1 if hangs else 0
+
+    async def _connect(self) -> tuple[AIOKafkaProducer, dict[str, list[Lane]]]:
         producer = AIOKafkaProducer(max_batch_size=LARGEST_BATCH, **producer_options(self._service, self._settings))
         try:
             await producer.start()
@@ -234,20 +262,24 @@ class Publisher:
             missing = [topic for topic in self._headers if topic not in known.topics()]
             if missing:
                 raise Transient(f"topics are missing: {', '.join(missing)}")
-            departures = Departures()
+            departures, lanes = Departures(), {}
             for topic in self._headers:
                 partitions = sorted(await producer.partitions_for(topic))
-                self._lanes[topic] = [Lane(producer, departures, topic, partition) for partition in partitions]
+                lanes[topic] = [Lane(producer, departures, topic, partition) for partition in partitions]
         except BaseException:
             await _stop(producer)
             raise
-        self._producer = producer
+        return producer, lanes
 
-    async def _disconnect(self) -> None:
-        self._lanes.clear()
-        producer, self._producer = self._producer, None
-        if producer:
-            await _stop(producer)
+    async def _replace(self, producer: AIOKafkaProducer | None, lanes: dict[str, list[Lane]]) -> None:
+        """The former one sends what it has, if it can."""
+        former, former_lanes = self._producer, self._lanes
+        self._producer, self._lanes = producer, lanes
+        self._spoiled.clear()
+        if former:
+            await _stop(former)
+        for lane in itertools.chain.from_iterable(former_lanes.values()):
+            lane.close()
 
 
 def _ids() -> Iterator[bytes]:
@@ -261,7 +293,8 @@ def _fixed_headers(topic: str, service: str) -> Headers:
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
-    """It would wait for ever for a broker that is away; Graph posts again what was not acknowledged."""
-    with suppress(Exception):
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await producer.stop()
+    """It would wait for ever for a broker that is away; made to give up, it leaves its parts running: they are stopped then."""
+    for stop in (producer.stop, producer._sender.close, producer.client.close):
+        with suppress(Exception):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await stop()
