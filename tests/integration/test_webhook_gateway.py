@@ -80,7 +80,7 @@ async def test_without_the_broker_it_starts_shakes_hands_and_asks_graph_to_post_
 
 
 async def test_while_a_large_post_of_junk_is_read_others_are_answered(gateway: httpx2.AsyncClient) -> None:
-    junk = b'{"value":[' + b",".join([b"1"] * 500_000) + b"]}"
+    junk = b'{"value":[' + b",".join([b"1"] * 2_000_000) + b"]}"
     posted = asyncio.create_task(gateway.post("/graph/notifications", content=junk))
     handshakes = 0
     while not posted.done():

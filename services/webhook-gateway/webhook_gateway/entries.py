@@ -14,6 +14,8 @@ from common.client_state import ClientStates, Forged
 from common.errors import Rejected
 
 Short = Annotated[str, msgspec.Meta(max_length=200)]
+SHORTEST = 100
+"""Bytes: a clientState of ours and the names of what an entry must have are more. Two million of a forger's are in one post."""
 
 
 class NotPosted(Rejected):
@@ -81,6 +83,8 @@ class Reader(Generic[E]):
             raise NotPosted("the body is not JSON with a list `value`") from error
 
     def _entry(self, part: msgspec.Raw) -> E | None:
+        if len(memoryview(part)) < SHORTEST:
+            return None
         try:
             return self._decode(part)
         except _UNREADABLE:

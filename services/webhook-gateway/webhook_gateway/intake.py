@@ -32,13 +32,17 @@ class Disconnected(Exception):
 
 
 class Intake:
-    """What is being taken in. `draining`: nothing new is, this process is to end; Graph posts again what is refused."""
+    """What is being taken in. `draining`: nothing new is, this process is to end; Graph posts again what is refused.
+
+    `large`: for reading large posts one after the other, since one may become a hundred megabytes while it is read.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.deadlines = Deadlines(settings.post_read_seconds)
         self.posts = 0
         self.bytes = 0
+        self.large = asyncio.Lock()
         self.draining = False
 
     def drain(self) -> None:

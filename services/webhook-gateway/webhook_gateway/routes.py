@@ -93,7 +93,7 @@ class Door:
         post = Post(self._intake)
         try:
             body = await post.read(scope, receive)
-            reading = self._read(body) if len(body) <= READ_AT_ONCE else await asyncio.to_thread(self._read, body)
+            reading = self._read(body) if len(body) <= READ_AT_ONCE else await self._read_large(body)
             for reason, count in reading.dropped.items():
                 telemetry.count("entries_dropped", count, reason=reason)
                 self._tell("entries dropped", reason, count)
@@ -115,6 +115,10 @@ class Door:
             return HTTPStatus.SERVICE_UNAVAILABLE, [RETRY_AFTER]
         finally:
             post.release()
+
+    async def _read_large(self, body: bytes) -> Reading:
+        async with self._intake.large:
+            return await asyncio.to_thread(self._read, body)
 
     def _tell(self, event: str, reason: str, count: int = 1, **more: str) -> None:
         """One line for all of a kind within LOG_SECONDS, the first at once; the metrics have each."""

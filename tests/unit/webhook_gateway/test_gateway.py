@@ -1,9 +1,12 @@
 """The gateway's two doors: what Graph posts is believed, published and answered, and nothing else is."""
 
+import asyncio
 import base64
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +20,8 @@ from common.messages import LifecycleReceived, NotificationReceived
 from tests.fakes.recorded_messaging import RecordedMessaging
 from webhook_gateway.app import create_app
 from webhook_gateway.intake import Intake
+from webhook_gateway.readers import Reading
+from webhook_gateway.routes import READ_AT_ONCE, Door
 from webhook_gateway.settings import Settings
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -194,6 +199,39 @@ async def test_a_large_post_of_junk_is_answered_though_nothing_of_it_is_genuine(
     junk = b'{"value":[' + b",".join([b"1"] * 100_000) + b"]}"
     assert (await gateway.post(NOTIFICATIONS, content=junk)).status_code == 202
     assert messaging.published == []
+
+
+async def test_the_shortest_genuine_entry_is_taken_beside_a_malformed_one(
+    gateway: httpx2.AsyncClient, messaging: RecordedMessaging
+) -> None:
+    entry = b'{"subscriptionId":"","clientState":"%s"}' % OURS.sign(new_id("cal")).encode()
+
+    answer = await gateway.post(NOTIFICATIONS, content=b'{"value":[1,' + entry + b"]}")
+
+    assert (answer.status_code, len(messaging.published)) == (202, 1)
+
+
+async def test_large_posts_are_read_one_after_the_other(messaging: RecordedMessaging) -> None:
+    reading, most = 0, 0
+
+    def read(_: bytes) -> Reading:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        time.sleep(0.05)
+        reading -= 1
+        return Reading()
+
+    intake = Intake(SETTINGS)
+    doors = [Door(name, read, messaging, intake) for name in ("notifications", "lifecycle")]
+    async with AsyncExitStack() as clients:
+        posts = []
+        for door in doors * 3:
+            client = httpx2.AsyncClient(transport=httpx2.ASGITransport(door), base_url="http://gateway")
+            posts.append((await clients.enter_async_context(client)).post("/", content=b" " * (READ_AT_ONCE + 1)))
+        answers = await asyncio.gather(*posts)
+
+    assert ({answer.status_code for answer in answers}, most) == ({202}, 1)
 
 
 async def test_graph_is_asked_to_post_again_when_the_broker_is_away(
