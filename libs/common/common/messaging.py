@@ -31,6 +31,11 @@ log = structlog.get_logger()
 
 M = TypeVar("M", bound=Message)
 
+FINISHING_SECONDS = 10
+"""For the messages in hand when a service ends."""
+STOPPING_SECONDS = 15
+"""For that, and for sending and committing the last: fewer than a deployment gives a service after its requests."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -124,7 +129,15 @@ class Messaging:
             yield
         finally:
             await end(connecting)
-            await self.broker.stop()
+            await self._stop()
+
+    async def _stop(self) -> None:
+        """A broker that is away would be waited for; its groups then see us leave when our sessions end."""
+        try:
+            async with asyncio.timeout(STOPPING_SECONDS):
+                await self.broker.stop()
+        except TimeoutError:
+            log.warning("left the broker without its answer")
 
     async def _connect(self) -> None:
         while not self.started:
@@ -165,7 +178,7 @@ def make_messaging(service: str, settings: ServiceSettings, away: tuple[type[Exc
         settings.kafka_bootstrap_servers,
         security=security_of(settings),
         **_options(service, settings),
-        graceful_timeout=10,
+        graceful_timeout=FINISHING_SECONDS,
         allow_auto_create_topics=False,
         apply_types=False,
         logger=None,
