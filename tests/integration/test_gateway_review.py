@@ -1,7 +1,9 @@
-"""The gateway gets over what aiokafka doesn't: connections that went silent, a sender that ended; and what only forgers post."""
+"""The gateway gets over what aiokafka doesn't: connections that went silent, a sender that ended; and heads without an end."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from common.ids import new_id
 from common.messages import NotificationReceived
 from tests.chaos.proxy import Proxy
 from tests.chaos.system import broker_on_a_line
+from tests.integration.gateway_process import gateway_process
 from tests.kafka_reading import settings_of
-from tests.servers import Servers
+from tests.servers import Kafka, Servers
 from tests.serving import until
 from webhook_gateway import publishing
 from webhook_gateway.publishing import Publisher
@@ -69,3 +72,30 @@ async def test_a_sender_that_ended_without_a_word_is_replaced(tmp_path: Path) ->
         assert not await _publishes(publisher)
 
         await until(lambda: _publishes(publisher))
+
+
+@pytest.mark.parametrize(
+    "head", [b"POST /?", b"POST / HTTP/1.1\r\nx: ", b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: "]
+)
+async def test_a_head_that_does_not_end_is_cut_off_and_what_is_not_http_is_not_logged(
+    head: bytes, topics: Kafka, tmp_path: Path
+) -> None:
+    async with gateway_process(tmp_path, topics) as gateway:
+        await _cut_off(gateway.port, b"nonsense\r\n\r\n")
+        await _cut_off(gateway.port, head + b"x" * 128 * 1024)
+        gateway.send(signal.SIGTERM)
+        await gateway.ended()
+
+    assert "HTTP" not in str(gateway.logged())
+
+
+async def _cut_off(port: int, sent: bytes) -> None:
+    """Fails unless the other side ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(20):
+            with suppress(ConnectionError):
+                writer.write(sent)
+                await reader.read()
+    finally:
+        writer.transport.abort()
