@@ -52,7 +52,8 @@ ENV UVICORN_APP=settings_web.app:make_app UVICORN_PORT=8400
 EXPOSE 8400
 
 FROM runtime AS webhook-gateway
-ENV UVICORN_APP=webhook_gateway.app:make_app UVICORN_PORT=8401 UVICORN_HTTP=webhook_gateway.protocol:Http UVICORN_WS=none
+ENV UVICORN_HTTP=webhook_gateway.protocol:Http UVICORN_WS=none
+ENV UVICORN_APP=webhook_gateway.app:make_app UVICORN_PORT=8401
 EXPOSE 8401
 
 FROM runtime AS auth
