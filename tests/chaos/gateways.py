@@ -89,8 +89,8 @@ class Practice:
     unchanged: dict[str, str]
     changed: set[str] = field(default_factory=set)
 
-    async def change(self, count: int, pace: float = 0.0) -> None:
-        """So many of the calendars, `pace` seconds apart, or as fast as Graph takes it."""
+    async def change(self, count: int, pace: float) -> None:
+        """So many of the calendars, `pace` seconds apart, or slower where Graph takes it more slowly."""
         at_once = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for _ in range(count):
