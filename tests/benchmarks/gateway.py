@@ -1,8 +1,9 @@
 """What the gateway does on one core beside a bare route and the obvious way: `python -m tests.benchmarks.gateway [SECONDS]`.
 
-Three servers stand side by side on one core, and are measured in turn, round after round (medians are told):
+Four servers stand side by side on one core, and are measured in turn, round after round (medians are told):
 
-- bare: a route of the same framework and server that reads the body and answers 202, the limit;
+- bare: a route of the same framework (FastAPI) and server that reads the body and answers 202, the limit;
+- plain: the same as a route of Starlette, on which FastAPI stands: a stricter limit;
 - ours: the gateway as the Procfile starts it;
 - obvious: pydantic models and an awaited send for each entry.
 
@@ -159,7 +160,8 @@ def _tell(measured: Mapping[tuple[int, str], Figures]) -> None:
             _print("         ! the sender was the limit, or nearly")
         elif told.server < ENOUGH:
             _print("         ! the server didn't have its core to itself, or something else was the limit")
-    bare, ours, obvious = (measured[10, name] for name in ("bare", "ours", "obvious"))
+    bare, plain, ours, obvious = (measured[10, name] for name in ("bare", "plain", "ours", "obvious"))
+    _print(f"posts of 10, beside Starlette's plain route: ours/plain={ours.core / plain.core:.2f}")
     ratios = f"ours/bare={ours.core / bare.core:.2f} ours/obvious={ours.core / obvious.core:.2f}"
     _print(f"gateway posts-of-10 {ratios} p99_ms={ours.p99 * 1e3:.1f}")
 

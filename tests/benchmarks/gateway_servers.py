@@ -1,4 +1,4 @@
-"""The three servers of the gateway's benchmark on one core, and the broker on others."""
+"""The servers of the gateway's benchmark on one core, and the broker on others."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ GATEWAY = "webhook_gateway.app:make_app"
 
 @dataclass(frozen=True)
 class Server:
-    """One of the three. `topic`: where its messages go; `once`: each calendar of a post is one message, not each entry."""
+    """One of them. `topic`: where its messages go; `once`: each calendar of a post is one message, not each entry."""
 
     name: str
     port: int
@@ -101,6 +101,7 @@ def _start(crew: Crew, core: int, environment: Mapping[str, str]) -> list[Server
 
     return [
         start("bare", "tests.benchmarks.gateway_bare:make_app"),
+        start("plain", "tests.benchmarks.gateway_bare:make_plain_app"),
         start("ours", GATEWAY, NotificationReceived.topic.name),
         start("obvious", "tests.benchmarks.gateway_obvious:make_app", gateway_obvious.TOPIC, once=False),
     ]

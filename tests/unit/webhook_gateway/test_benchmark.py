@@ -4,10 +4,12 @@ import base64
 import itertools
 import json
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -60,8 +62,9 @@ async def test_another_answer_than_202_ends_the_run(status: HTTPStatus) -> None:
             await _send(address, [0.0])
 
 
-async def test_the_bare_server_accepts() -> None:
-    async with serving(lambda _: gateway_bare.make_app()) as address:
+@pytest.mark.parametrize("make", [gateway_bare.make_app, gateway_bare.make_plain_app])
+async def test_the_bare_servers_accept(make: Callable[[], FastAPI]) -> None:
+    async with serving(lambda _: make()) as address:
         assert (await _send(address, [0.0] * 5)).rate > 0
 
 
