@@ -11,7 +11,8 @@ from attendara_cli.check.webhook import address_of, check_webhook
 from common.client_state import PROBE_CALENDAR, ClientStates
 from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
-from tests.integration.test_webhook_gateway import CLIENT_STATES, entry, gateway, make
+from tests.gateway import make_gateway
+from tests.integration.test_webhook_gateway import CLIENT_STATES, KEYS, entry, gateway
 from tests.kafka_reading import reading
 from tests.servers import Kafka
 from tests.serving import serving
@@ -47,7 +48,7 @@ async def test_a_probe_is_not_published(
 
 
 async def test_without_the_broker_hands_are_shaken_and_the_probe_says_that_graph_will_be_refused(kafka: Kafka) -> None:
-    async with serving(lambda _: make(kafka, kafka_bootstrap_servers="127.0.0.1:9")) as url:
+    async with serving(lambda _: make_gateway(kafka, KEYS, kafka_bootstrap_servers="127.0.0.1:9")) as url:
         found = await outcomes(f"{url}/graph/notifications")
 
     assert found["handshake "] == "ok"
