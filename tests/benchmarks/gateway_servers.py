@@ -89,14 +89,15 @@ async def _topics(bootstrap_servers: str) -> dict[str, int]:
 
 
 def _start(crew: Crew, core: int, environment: Mapping[str, str]) -> list[Server]:
-    """Each with the command by which the Procfile starts the gateway."""
+    """Each with the command by which the Procfile starts the gateway; its bounds on what a connection may send are ours alone."""
     command = f"taskset -c {core} {dict(parse_procfile(PROCFILE.read_text()).processes)['webhook-gateway']}"
     path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
 
     def start(name: str, app: str, topic: str | None = None, once: bool = True) -> Server:
         port = Ports.free().webhook_gateway
         own = {**environment, "PATH": path, "WEBHOOK_GATEWAY_PORT": str(port)}
-        crew.start([Recipe(name, f"{command.replace(GATEWAY, app)} --loop uvloop --http httptools", own, http_ready(port))])
+        http = "" if app == GATEWAY else " --http httptools"
+        crew.start([Recipe(name, f"{command.replace(GATEWAY, app)} --loop uvloop{http}", own, http_ready(port))])
         return Server(name, port, cast(int, crew.parts[name].pid), topic, once)
 
     return [

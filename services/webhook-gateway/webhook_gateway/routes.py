@@ -86,6 +86,7 @@ class Door:
         """Graph asks whether this address expects it: the answer is its token, decoded, as it is."""
         if not 0 < len(token) <= LONGEST_TOKEN:
             return PlainTextResponse(status_code=HTTPStatus.BAD_REQUEST)
+        telemetry.count("handshakes", door=self._name)
         return PlainTextResponse(token, headers={"X-Content-Type-Options": "nosniff"})
 
     async def _take(self, scope: Scope, receive: Receive) -> tuple[HTTPStatus, Sequence[tuple[bytes, bytes]]]:
