@@ -214,6 +214,26 @@ async def test_past_the_bytes_in_flight_others_are_refused_until_there_is_room_a
         assert (await ours.post()).status_code == 202
 
 
+async def test_slow_senders_of_large_posts_leave_half_of_the_room_to_small_ones(broker: Broker) -> None:
+    large = body("slow", size=SMALLEST + 10)
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(gateway(broker, post_bytes_in_flight=4 * SMALLEST))
+        lines = [await stack.enter_async_context(Line.to(ours.http.base_url)) for _ in range(2)]
+        for line in lines:
+            line.begin(len(large))
+        lines[0].send(large[:-1])
+        await until(lambda: ours.intake.bytes == len(large) - 1)
+
+        lines[1].send(large[:-1])
+        refused, _ = await lines[1].answer()
+        assert refused == 503
+        assert (await ours.post()).status_code == 202
+
+        lines[0].send(large[-1:])
+        assert (await lines[0].answer())[0] == 202
+        assert ours.holds == (0, 0)
+
+
 async def test_a_slow_client_is_ended_and_others_are_answered_meanwhile(broker: Broker) -> None:
     async with gateway(broker, post_read_seconds=1) as ours, Line.to(ours.http.base_url) as line:
         line.begin(10_000)

@@ -17,6 +17,9 @@ from webhook_gateway.settings import Settings
 
 log = structlog.get_logger()
 
+LARGE = 64 * 1024
+"""Bytes. A larger body is read in a thread: of a forger's smallest entries it may hold so many that others' answers would wait."""
+
 
 class Unwanted(Exception):
     """A post that isn't taken; `status`: the answer. `unread`: some of its body was not received."""
@@ -143,10 +146,15 @@ class Post:
             intake.bytes += len(chunk)
             if self._bytes > settings.post_largest_bytes:
                 raise Unwanted(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            if intake.bytes > settings.post_bytes_in_flight:
+            if intake.bytes > self._room():
                 raise Unwanted(HTTPStatus.SERVICE_UNAVAILABLE)
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def _room(self) -> int:
+        """A few large posts, sent slowly, must not keep out the small ones that Graph sends: half of the room is theirs."""
+        room = self._intake.settings.post_bytes_in_flight
+        return room // 2 if LARGE < self._bytes < self._intake.bytes else room
 
     def release(self) -> None:
         self._intake.bytes -= self._bytes

@@ -16,13 +16,11 @@ from common import telemetry
 from common.errors import Transient
 from common.messages import Message
 from webhook_gateway.entries import NotPosted
-from webhook_gateway.intake import Disconnected, Intake, Post, Unwanted
+from webhook_gateway.intake import LARGE, Disconnected, Intake, Post, Unwanted
 from webhook_gateway.readers import Reading
 
 log = structlog.get_logger()
 
-READ_AT_ONCE = 64 * 1024
-"""A larger body is read in a thread: of a forger's smallest entries it may hold so many that the others' answers would wait."""
 LONGEST_TOKEN = 4096
 LOG_SECONDS = 10.0
 """Between two lines of the same kind: whoever can post here must not be able to fill the log."""
@@ -94,7 +92,7 @@ class Door:
         post = Post(self._intake)
         try:
             body = await post.read(scope, receive)
-            reading = self._read(body) if len(body) <= READ_AT_ONCE else await self._read_large(body)
+            reading = self._read(body) if len(body) <= LARGE else await self._read_large(body)
             for reason, count in reading.dropped.items():
                 telemetry.count("entries_dropped", count, reason=reason)
                 self._tell("entries dropped", reason, count)

@@ -14,4 +14,4 @@ class Settings(ClientStateSettings, ServiceSettings):
     posts_in_flight: int = Field(1_000, ge=1)
     """Posts that wait for the broker at one time; more are answered 503 at once."""
     post_bytes_in_flight: int = Field(32 * 1024 * 1024, ge=64 * 1024)
-    """Bytes of posts that are held at one time; more are answered 503 at once."""
+    """Bytes of posts that are held at one time, half of them for posts of 64 KiB at most; more are answered 503 at once."""

@@ -19,9 +19,9 @@ from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
 from tests.fakes.recorded_messaging import RecordedMessaging
 from webhook_gateway.app import create_app
-from webhook_gateway.intake import Intake
+from webhook_gateway.intake import LARGE, Intake
 from webhook_gateway.readers import Reading
-from webhook_gateway.routes import READ_AT_ONCE, Door
+from webhook_gateway.routes import Door
 from webhook_gateway.settings import Settings
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -228,7 +228,7 @@ async def test_large_posts_are_read_one_after_the_other(messaging: RecordedMessa
         posts = []
         for door in doors * 3:
             client = httpx2.AsyncClient(transport=httpx2.ASGITransport(door), base_url="http://gateway")
-            posts.append((await clients.enter_async_context(client)).post("/", content=b" " * (READ_AT_ONCE + 1)))
+            posts.append((await clients.enter_async_context(client)).post("/", content=b" " * (LARGE + 1)))
         answers = await asyncio.gather(*posts)
 
     assert ({answer.status_code for answer in answers}, most) == ({202}, 1)
