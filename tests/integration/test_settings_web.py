@@ -390,7 +390,7 @@ async def test_the_internal_door_announces_calendars_anew(web: Web, organization
 
 async def test_servers_that_are_away_give_a_page_with_a_sentence(web: Web, kafka: Kafka) -> None:
     nowhere = settings_of("http://localhost:1", "http://localhost:1", "redis://localhost:1/0", kafka)
-    redis = Redis.from_url(nowhere.redis_url)
+    redis = Redis.from_url(nowhere.redis_url.get_secret_value())
     mongo: AsyncMongoClient[Document] = AsyncMongoClient("mongodb://localhost:1", serverSelectionTimeoutMS=200)
     graph = Graph(nowhere.graph_url, httpx2.AsyncClient(), AccessTokens(httpx2.AsyncClient()))
     auth = AuthDoor(httpx2.AsyncClient(base_url="http://localhost:1"))
