@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -51,13 +50,12 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as refused:
-        errors = refused.errors(include_input=False)
-        raise SystemExit("\n".join(["outlook-sandbox: the settings can't be used:", *map(_line, errors)])) from None
+        lines = [_line(str(error["loc"][0]), error["msg"]) for error in refused.errors(include_input=False)]
+        raise SystemExit("\n".join(["outlook-sandbox: the settings can't be used:", *lines])) from None
 
 
-def _line(error: ErrorDetails) -> str:
-    name = str(error["loc"][0])
-    return f"  {name if name.isupper() else f'SANDBOX_{name.upper()}'}: {error['msg'].removeprefix('Input ')}"
+def _line(name: str, words: str) -> str:
+    return f"  {name if name.isupper() else f'SANDBOX_{name.upper()}'}: {words.removeprefix('Input ')}"
 
 
 def _listed(text: str) -> frozenset[str]:
