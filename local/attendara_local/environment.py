@@ -13,7 +13,7 @@ from attendara_local.secrets_file import CALLERS, credential_variable, read_or_m
 MICROSOFT_APP = ("5a9d2c1e-7b40-4c7e-9d53-2f6f0b8f6a11", "sandbox-app-secret")
 OPENID_CLIENT = ("attendara-settings", "sandbox-oidc-secret")
 
-DOORS = {"auth": CALLERS, "settings-web": ("cli",), "sync-worker": ("cli",), "renewer": ("cli",)}
+DOORS = {"auth": CALLERS, "settings-web": ("cli",), "sync-worker": ("cli",)}
 """The services with internal doors, and who may use them."""
 
 MICROSOFT = ("GRAPH_URL", "MICROSOFT_AUTHORITY")
@@ -111,7 +111,6 @@ def _calls_others(ports: Ports) -> dict[str, str]:
     return {
         "SETTINGS_WEB_URL": f"http://localhost:{ports.settings_web}",
         "SYNC_WORKER_URL": f"http://localhost:{ports.sync_worker}",
-        "RENEWER_URL": f"http://localhost:{ports.renewer}",
     }
 
 

@@ -35,7 +35,7 @@ def test_auth_takes_the_credential_of_each_caller(tmp_path: Path) -> None:
 def test_only_the_operator_may_use_the_other_doors(tmp_path: Path) -> None:
     parts = compose(PORTS, tmp_path, {})
 
-    for service in ("settings-web", "sync-worker", "renewer"):
+    for service in ("settings-web", "sync-worker"):
         assert parts[service]["SERVICE_CREDENTIALS"] == parts["cli"]["SERVICE_CREDENTIAL"]
 
 
