@@ -109,7 +109,8 @@ async def test_a_redis_that_crashes_loses_sign_ins_politely_and_nothing_else(sys
 
         async with killed(system.stack.servers, "redis"):
             await change(system, events)
-            await system.not_ready("auth", "redis")
+            await system.not_ready("sync-worker", "redis")
+            await system.ready("auth", "settings-web")
             page = await pages.http.get("/settings/calendars")
             assert (page.status_code, "can’t look up who is signed in" in page.text) == (503, True), page.text
             await system.settled()

@@ -27,6 +27,23 @@ def health_routes(checks: Mapping[str, Check], *, patience: float = 2.0) -> APIR
     return routes
 
 
+def once_found(check: Check) -> Check:
+    """Passes for good when it has passed once: of what must be there at the start, so that a wrong address stops a rollout, but
+    may be away later, since a replica that isn't ready is not called at all, even for what it could do without.
+    """
+    found = False
+
+    async def ask() -> str | None:
+        nonlocal found
+        if found:
+            return None
+        said = await check()
+        found = said is None
+        return said
+
+    return ask
+
+
 async def _ask(check: Check, patience: float) -> str | None:
     try:
         return await asyncio.wait_for(check(), patience)

@@ -25,7 +25,8 @@ from auth.vault import Vault, make_vault
 from common import store, telemetry
 from common.announce import Announcer
 from common.ending import end_with_success
-from common.health import health_routes
+from common.graph.client import ON_ANOTHER_CONNECTION
+from common.health import health_routes, once_found
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, Runner, all_running
 from common.settings import read_settings
@@ -70,7 +71,12 @@ def create_app(
     app = FastAPI(
         title="Attendara auth", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=telemetry.OF_REQUESTS
     )
-    checks = {"mongodb": store.readiness_of(database), "redis": flows.readiness, "kafka": messaging.readiness}
+    # Without Redis and Kafka it still hands out tokens.
+    checks = {
+        "mongodb": store.readiness_of(database),
+        "redis": once_found(flows.readiness),
+        "kafka": once_found(messaging.readiness),
+    }
     own = {"prepared": prepared.readiness, "token_keys": connections.keys_readiness, "authority": microsoft.readiness}
     app.include_router(health_routes(checks | own))
     doors = Doors(connect, tokens, forget, connections, Keys(connections.collection, vault), announcer)
@@ -87,7 +93,11 @@ def make_app() -> FastAPI:
     database = store.make_client(settings)[settings.mongodb_database]
     redis = Redis(
         connection_pool=BlockingConnectionPool.from_url(
-            settings.redis_url.get_secret_value(), timeout=5, socket_timeout=5, socket_connect_timeout=3
+            settings.redis_url.get_secret_value(),
+            timeout=5,
+            socket_timeout=5,
+            socket_connect_timeout=3,
+            retry=ON_ANOTHER_CONNECTION,
         )
     )
     return create_app(

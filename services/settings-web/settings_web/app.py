@@ -13,7 +13,7 @@ from common.ending import end_with_success
 from common.graph import Graph, make_graph
 from common.graph.client import make_redis
 from common.graph.tokens import auth_client
-from common.health import health_routes
+from common.health import health_routes, once_found
 from common.messages import ConnectionChanged
 from common.messaging import Messaging, make_messaging
 from common.runner import Once, Periodic, all_running
@@ -89,7 +89,12 @@ def create_app(
         app.include_router(page.routes)
     lock = Lock(settings.service_credentials)
     app.include_router(announce_door(announcer, lock), include_in_schema=False)
-    ready = {"mongodb": store.readiness_of(database), "kafka": messaging.readiness, "redis": redis_readiness(redis)}
+    # Without Redis it says why nobody can sign in.
+    ready = {
+        "mongodb": store.readiness_of(database),
+        "kafka": messaging.readiness,
+        "redis": once_found(redis_readiness(redis)),
+    }
     app.include_router(health_routes(ready | {"indexes": indexes.readiness}))
     app.mount("/static", Files(directory=STATIC))
     answer_errors(app)

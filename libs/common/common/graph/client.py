@@ -10,6 +10,9 @@ from urllib.parse import quote, urlencode
 import httpx2
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from common import telemetry
 from common.errors import Refused
@@ -246,9 +249,18 @@ def make_graph(settings: GraphClientSettings) -> Graph:
     return Graph(settings.graph_url, http, AccessTokens(auth_client(settings)))
 
 
+ON_ANOTHER_CONNECTION = Retry(NoBackoff(), 1, (RedisConnectionError,))
+"""Once more: a server that was restarted has closed the connections that a pool still holds."""
+
+
 def make_redis(settings: RedisSettings) -> Redis:
     """Waits for a connection rather than failing when all 100 are in use; gives up on a silent server after 2 s."""
     pool = BlockingConnectionPool.from_url(
-        settings.redis_url.get_secret_value(), max_connections=100, timeout=5, socket_timeout=2, socket_connect_timeout=2
+        settings.redis_url.get_secret_value(),
+        max_connections=100,
+        timeout=5,
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        retry=ON_ANOTHER_CONNECTION,
     )
     return Redis(connection_pool=pool)
