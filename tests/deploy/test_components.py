@@ -1,8 +1,10 @@
 """The components say what the code says: topics, marks, consumer groups, public addresses."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from bson import json_util
 
 import settings_web.app
 import sync_worker.settings
+import webhook_gateway.settings
 from common.announce import Announcer
 from common.marks import Marks
 from common.messages import all_topics
@@ -20,7 +23,7 @@ from sync_worker.appointments import make_appointments, message_of
 from sync_worker.handlers import Handlers
 from sync_worker.states import make_states
 from tests.deploy import topics
-from tests.deploy.manifests import K8S, Manifest, config_of, named, of_kind, overlay
+from tests.deploy.manifests import K8S, Manifest, built, config_of, named, of_kind, overlay
 from tests.fakes.recorded_messaging import RecordedMessaging
 
 NOW = datetime.now(UTC)
@@ -215,3 +218,21 @@ def test_public_hosts_are_those_that_browsers_and_microsoft_are_told() -> None:
     assert told("renewer", "NOTIFICATION_URL") == f"https://{hosts['webhook-gateway']}"
     for one in of_kind(manifests, "Ingress"):
         assert one["spec"]["tls"][0]["hosts"] == [hosts[one["metadata"]["name"]]]
+
+
+@pytest.mark.parametrize("public", ["ingress", "gateway-api"])
+def test_a_copy_of_the_example_with_hosts_of_its_own_names_no_others(public: str, tmp_path: Path) -> None:
+    text = (K8S / "overlays/production/kustomization.yaml").read_text().replace("components/ingress", f"components/{public}")
+    text = text.replace("../../", f"{os.path.relpath(K8S.resolve(), tmp_path.resolve())}/")
+    (tmp_path / "kustomization.yaml").write_text(text.replace("example.com", "example.net"))
+    copied = json.dumps(built(tmp_path))
+
+    assert "https://webhook.example.net" in copied
+    assert "example.com" not in copied
+
+
+def test_the_ingress_lets_through_what_the_gateway_takes() -> None:
+    largest = webhook_gateway.settings.Settings.model_fields["post_largest_bytes"].default
+    annotations = named(component("ingress"), "Ingress", "webhook-gateway")["metadata"]["annotations"]
+
+    assert annotations["nginx.ingress.kubernetes.io/proxy-body-size"] == f"{largest >> 20}m"
