@@ -35,7 +35,7 @@ RUN uv pip install --quiet --offline --no-deps --compile-bytecode --prefix /ours
 
 FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 \
-    UVICORN_HOST=0.0.0.0 UVICORN_ACCESS_LOG=false UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN=20
+    UVICORN_HOST=0.0.0.0 UVICORN_ACCESS_LOG=false UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN=20 UVICORN_TIMEOUT_KEEP_ALIVE=120
 COPY --from=packages /app /app
 COPY --from=sources /ours /app
 USER 10001:10001
