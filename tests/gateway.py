@@ -18,6 +18,15 @@ from webhook_gateway.settings import Settings
 
 def make_gateway(kafka: Kafka, keys: list[SecretStr], **changed: Any) -> DoorsFirst:
     """As `make_app` makes it; `changed`: settings of the gateway."""
-    settings = Settings(client_state_keys=keys, **(settings_of(kafka).model_dump() | changed))
+    settings = gateway_settings(kafka, keys, **changed)
+    return gateway_of(settings, Intake(settings))
+
+
+def gateway_settings(kafka: Kafka, keys: list[SecretStr], **changed: Any) -> Settings:
+    return Settings(client_state_keys=keys, **(settings_of(kafka).model_dump() | changed))
+
+
+def gateway_of(settings: Settings, intake: Intake) -> DoorsFirst:
+    """For who looks at the intake."""
     publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
-    return create_app(publisher, ClientStates(keys), Intake(settings), lambda: datetime.now(UTC))
+    return create_app(publisher, ClientStates(settings.client_state_keys), intake, lambda: datetime.now(UTC))

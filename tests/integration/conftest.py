@@ -11,6 +11,7 @@ from attendara_cli.topics import create_topics
 from common.store import Database, Document
 from tests.integration.auth_secrets import readable  # noqa: F401 - a fixture
 from tests.integration.auth_world import auth, control, person, sandbox, settings  # noqa: F401 - fixtures
+from tests.integration.gateway_world import broker, own_broker  # noqa: F401 - fixtures
 from tests.integration.settings_world import web  # noqa: F401 - a fixture
 from tests.servers import Kafka, Servers
 
