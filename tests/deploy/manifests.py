@@ -10,20 +10,26 @@ from typing import Any
 
 import yaml
 
+import attendara_cli.settings
+from attendara_local.configuration import SERVICES as SETTINGS
+from common.settings import Part
+
 Manifest = dict[str, Any]
 
 K8S = Path(__file__).parents[2] / "deploy" / "k8s"
 OVERLAYS = sorted(path.parent.relative_to(K8S).as_posix() for path in K8S.glob("overlays/*/kustomization.yaml"))
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
-SERVICES = ("auth", "renewer", "settings-web", "sync-worker", "webhook-gateway")
+SERVICES = tuple(SETTINGS)
+KINDS: Mapping[str, type[Part]] = {**SETTINGS, "cli": attendara_cli.settings.Settings}
+"""What each container of ours reads."""
+KUBECTL = str(Path(sys.executable).with_name("kubectl"))
 NAME = "app.kubernetes.io/name"
 
 
 @cache
 def built(folder: Path) -> tuple[Manifest, ...]:
     """Everything in a kustomization."""
-    kubectl = Path(sys.executable).with_name("kubectl")
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, f"kustomize warns: {done.stderr}"
     return tuple(yaml.safe_load_all(done.stdout))
@@ -67,6 +73,14 @@ def secrets_of(template: Manifest) -> list[str]:
     """The Secrets whose keys a template's container finds in its environment."""
     (container,) = template["spec"]["containers"]
     return [source["secretRef"]["name"] for source in container.get("envFrom", []) if "secretRef" in source]
+
+
+def in_vault(manifests: Iterable[Manifest]) -> dict[str, set[str]]:
+    """The keys of each Secret that an ExternalSecret makes."""
+    return {
+        one["spec"]["target"]["name"]: {entry["secretKey"] for entry in one["spec"]["data"]}
+        for one in of_kind(manifests, "ExternalSecret")
+    }
 
 
 def matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

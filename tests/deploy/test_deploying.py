@@ -3,21 +3,16 @@
 import base64
 import re
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from attendara_cli.settings import Settings as CliSettings
-from attendara_local.configuration import SERVICES
-from common.settings import Part, read_settings
+from common.settings import read_settings
+from tests.deploy.manifests import KINDS, KUBECTL, Manifest, in_vault, name_of, of_kind, overlay
 
 ROOT = Path(__file__).parents[2]
-KUBECTL = str(Path(sys.executable).with_name("kubectl"))
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE | re.DOTALL)
-READERS: dict[str, type[Part]] = {**SERVICES, "cli": CliSettings}
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +24,14 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "secrets"
 
 
-@pytest.fixture(scope="module")
-def resources() -> list[Any]:
-    command = [KUBECTL, "kustomize", str(ROOT / "deploy/k8s/overlays/production")]
-    return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, check=True).stdout))
-
-
-def _config_map(resources: list[Any], name: str) -> dict[str, str]:
-    maps = [each for each in resources if each["kind"] == "ConfigMap" and each["metadata"]["name"].rpartition("-")[0] == name]
+def _config_map(manifests: tuple[Manifest, ...], name: str) -> dict[str, str]:
+    maps = [each for each in of_kind(manifests, "ConfigMap") if name_of(each).rpartition("-")[0] == name]
     return {key: value for each in maps for key, value in each["data"].items()}
 
 
-@pytest.mark.parametrize("service", READERS)
+@pytest.mark.parametrize("service", KINDS)
 def test_a_service_starts_with_the_secrets_of_the_page_and_the_example_overlay(
-    service: str, secrets: Path, resources: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: str, secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made by kubectl into a Secret, which is then mounted."""
     made = [KUBECTL, "create", "secret", "generic", service, f"--from-env-file={secrets / f'{service}.env'}"]
@@ -50,16 +39,12 @@ def test_a_service_starts_with_the_secrets_of_the_page_and_the_example_overlay(
     for name, value in yaml.safe_load(secret.stdout)["data"].items():
         (tmp_path / name).write_bytes(base64.b64decode(value))
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
-    for name, value in (_config_map(resources, "servers") | _config_map(resources, service)).items():
+    production = overlay("overlays/production")
+    for name, value in (_config_map(production, "servers") | _config_map(production, service)).items():
         monkeypatch.setenv(name, value)
-    read_settings(READERS[service])
+    read_settings(KINDS[service])
 
 
-def test_a_vault_is_asked_for_what_the_page_puts_there(secrets: Path, resources: list[Any]) -> None:
-    wanted = {
-        each["metadata"]["name"]: {entry["secretKey"] for entry in each["spec"]["data"]}
-        for each in resources
-        if each["kind"] == "ExternalSecret"
-    }
+def test_a_vault_is_asked_for_what_the_page_puts_there(secrets: Path) -> None:
     given = {file.stem: set(re.findall(r"^([A-Z_]+)=", file.read_text(), re.MULTILINE)) for file in secrets.iterdir()}
-    assert wanted == given
+    assert in_vault(overlay("overlays/production")) == given

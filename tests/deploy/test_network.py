@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-import attendara_cli.settings
-from attendara_local.configuration import SERVICES as SETTINGS
 from common.settings import Part
 from tests.deploy.manifests import (
+    KINDS,
     NAME,
     OVERLAYS,
+    SERVICES,
     Manifest,
     config_of,
+    in_vault,
     matches,
     name_of,
     named,
@@ -26,9 +27,6 @@ from tests.deploy.manifests import (
 )
 
 DESIGN = Path(__file__).parents[2] / "docs" / "design.md"
-KINDS: Mapping[str, type[Part]] = {**SETTINGS, "cli": attendara_cli.settings.Settings}
-"""Whoever speaks to somebody, with what it is told."""
-
 SERVERS = {"kafka": ("Kafka", 9092), "mongodb": ("MongoDB", 27017), "redis": ("Redis", 6379), "otlp": ("OTLP", 4318)}
 """By the label of the namespaces where they are."""
 
@@ -146,7 +144,7 @@ def test_all_else_is_denied_and_no_other_policy_opens_anything(manifests: tuple[
 @pytest.mark.parametrize("name", KINDS)
 def test_the_table_names_whom_the_settings_have_addresses_of(name: str) -> None:
     addresses = {field for field in KINDS[name].model_fields if re.search("(url|uri|servers|issuer|authority)$", field)}
-    telemetry = {"OTLP"} if name in SETTINGS else set()
+    telemetry = {"OTLP"} if name in SERVICES else set()
 
     assert {NAMED_BY[field] for field in addresses - TOLD_TO_OTHERS} | telemetry == {to for one, to in table() if one == name}
 
@@ -160,7 +158,7 @@ def test_a_policy_leads_wherever_the_settings_of_an_overlay_say(folder: str, nam
     asked = [
         (NAMED_BY[field], address(config.get(field.upper()) or default_of(KINDS[name], field)))
         for field in sorted(KINDS[name].model_fields.keys() & NAMED_BY.keys())
-        if field.upper() not in kept_secret(manifests, name)
+        if field.upper() not in in_vault(manifests).get(name, ())  # its values aren't here
     ]
     if endpoint := config.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         asked += [("OTLP", address(endpoint))] if name != "cli" else []
@@ -173,12 +171,6 @@ def test_a_policy_leads_wherever_the_settings_of_an_overlay_say(folder: str, nam
 def default_of(kind: type[Part], field: str) -> str:
     default = kind.model_fields[field].default
     return str(default.get_secret_value() if isinstance(default, SecretStr) else default)
-
-
-def kept_secret(manifests: tuple[Manifest, ...], name: str) -> set[str]:
-    """Settings that an ExternalSecret gives: their values aren't here."""
-    secrets = [one for one in of_kind(manifests, "ExternalSecret") if name_of(one) == name]
-    return {entry["secretKey"] for secret in secrets for entry in secret["spec"]["data"]}
 
 
 def address(setting: str) -> tuple[str, int]:

@@ -1,24 +1,23 @@
 """Containers are told what their service knows, all that it needs, and no secret that stands in this repository."""
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import trustme
 import yaml
 
-import attendara_cli.settings
 import outlook_sandbox.settings
-from attendara_local.configuration import SERVICES as SETTINGS
-from common.settings import Part, read_settings
+from common.settings import read_settings
 from tests.deploy.manifests import (
     K8S,
+    KINDS,
     NAME,
     OVERLAYS,
     SERVICES,
     Manifest,
     config_of,
+    in_vault,
     named,
     of_kind,
     overlay,
@@ -27,7 +26,6 @@ from tests.deploy.manifests import (
     with_component,
 )
 
-KINDS: Mapping[str, type[Part]] = {**SETTINGS, "cli": attendara_cli.settings.Settings}
 NOT_SETTINGS = {"POD_NAME", "SECRETS_DIR", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 """OpenTelemetry's own variables, what they are made of, and where secrets are."""
 STORES = {
@@ -44,14 +42,6 @@ def made() -> Secrets:
     """The Secrets that the local overlay's script prints."""
     printed = subprocess.run([K8S / "overlays/local/secrets.sh"], capture_output=True, check=True).stdout
     return {secret["metadata"]["name"]: secret["stringData"] for secret in yaml.safe_load_all(printed) if secret}
-
-
-def in_vault(manifests: tuple[Manifest, ...]) -> dict[str, set[str]]:
-    """The keys of each Secret that an ExternalSecret makes."""
-    return {
-        one["spec"]["target"]["name"]: {entry["secretKey"] for entry in one["spec"]["data"]}
-        for one in of_kind(manifests, "ExternalSecret")
-    }
 
 
 def templates_of(manifests: tuple[Manifest, ...], name: str) -> list[Manifest]:
