@@ -48,7 +48,10 @@ async def test_past_the_posts_in_flight_others_are_refused_while_those_still_wai
 
 async def test_past_the_bytes_in_flight_others_are_refused_until_there_is_room_again(broker: Broker) -> None:
     large = body("large", size=SMALLEST - 10)
-    async with gateway(broker, post_bytes_in_flight=SMALLEST) as ours, Line.to(ours.http.base_url) as line:
+    async with (
+        gateway(broker, post_largest_bytes=SMALLEST, post_bytes_in_flight=SMALLEST) as ours,
+        Line.to(ours.http.base_url) as line,
+    ):
         line.begin(len(large))
         line.send(large[:-1])
         await until(lambda: ours.intake.bytes == len(large) - 1)
@@ -67,7 +70,7 @@ async def test_past_the_bytes_in_flight_others_are_refused_until_there_is_room_a
 async def test_slow_senders_of_large_posts_leave_half_of_the_room_to_small_ones(broker: Broker) -> None:
     large = body("slow", size=SMALLEST + 10)
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(gateway(broker, post_bytes_in_flight=4 * SMALLEST))
+        ours = await stack.enter_async_context(gateway(broker, post_largest_bytes=2 * SMALLEST, post_bytes_in_flight=4 * SMALLEST))
         lines = [await stack.enter_async_context(Line.to(ours.http.base_url)) for _ in range(2)]
         for line in lines:
             line.begin(len(large))

@@ -218,7 +218,7 @@ class Publisher:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connects in the background, trying until broker and topics are there; sends what is loaded before it ends."""
+        """Connects in the background, trying until broker and topics are there; what is in the air when it ends still lands."""
         keeping = asyncio.create_task(self._keep())
         try:
             yield

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from common.client_state import ClientStates
 from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
+from common.settings import read_settings
 from tests.fakes.recorded_messaging import RecordedMessaging
 from webhook_gateway.app import create_app
 from webhook_gateway.intake import LARGE, Intake
@@ -279,6 +280,15 @@ async def test_a_notification_posted_to_the_lifecycle_address_is_dropped(
 
 async def test_only_posts_are_taken(gateway: httpx2.AsyncClient) -> None:
     assert (await gateway.get(NOTIFICATIONS)).status_code == 405
+
+
+def test_a_post_that_would_never_have_room_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIENT_STATE_KEYS", f"k:{base64.b64encode(b'o' * 32).decode()}")
+    monkeypatch.setenv("POST_LARGEST_BYTES", "200000")
+    monkeypatch.setenv("POST_BYTES_IN_FLIGHT", "100000")
+
+    with pytest.raises(SystemExit, match="  POST_LARGEST_BYTES must not be more than POST_BYTES_IN_FLIGHT"):
+        read_settings(Settings)
 
 
 async def test_it_is_alive_without_the_broker_but_not_ready(gateway: httpx2.AsyncClient, messaging: RecordedMessaging) -> None:
