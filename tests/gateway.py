@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx2
 from pydantic import SecretStr
 
 from common.client_state import ClientStates
@@ -30,3 +31,7 @@ def gateway_of(settings: Settings, intake: Intake) -> DoorsFirst:
     """For who looks at the intake."""
     publisher = Publisher("webhook-gateway", settings, [NotificationReceived.topic, LifecycleReceived.topic])
     return create_app(publisher, ClientStates(settings.client_state_keys), intake, lambda: datetime.now(UTC))
+
+
+async def ready(http: httpx2.AsyncClient) -> bool:
+    return (await http.get("/readyz")).status_code == 200

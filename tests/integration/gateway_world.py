@@ -21,7 +21,7 @@ from common.ids import new_id
 from common.messages import NotificationReceived
 from tests.chaos.proxy import Proxy
 from tests.chaos.system import broker_on_a_line
-from tests.gateway import gateway_of, gateway_settings
+from tests.gateway import gateway_of, gateway_settings, ready
 from tests.integration.gateway_process import KEYS
 from tests.kafka_reading import reading
 from tests.servers import Kafka, Servers
@@ -95,12 +95,8 @@ async def gateway(broker: Broker, **changed: Any) -> AsyncIterator[Serving]:
         serving(lambda _: gateway_of(settings, intake)) as address,
         httpx2.AsyncClient(base_url=address, trust_env=False, timeout=20) as http,
     ):
-        await until(lambda: _ready(http))
+        await until(lambda: ready(http))
         yield Serving(http, intake)
-
-
-async def _ready(http: httpx2.AsyncClient) -> bool:
-    return (await http.get("/readyz")).status_code == 200
 
 
 def body(subscription: str, calendar: str = "", size: int = 0) -> bytes:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from common.client_state import ClientStates
 from common.ids import new_id
 from common.messages import LifecycleReceived, NotificationReceived
-from tests.gateway import make_gateway
+from tests.gateway import make_gateway, ready
 from tests.kafka_reading import reading
 from tests.servers import Kafka
 from tests.serving import serving, until
@@ -25,14 +25,10 @@ CLIENT_STATES = ClientStates(KEYS)
 async def gateway(topics: Kafka) -> AsyncIterator[httpx2.AsyncClient]:
     async with (
         serving(lambda _: make_gateway(topics, KEYS)) as address,
-        httpx2.AsyncClient(base_url=address, trust_env=False) as client,
+        httpx2.AsyncClient(base_url=address, trust_env=False, timeout=20) as client,
     ):
-        await until(lambda: _ready(client))
+        await until(lambda: ready(client))
         yield client
-
-
-async def _ready(client: httpx2.AsyncClient) -> bool:
-    return (await client.get("/readyz")).status_code == 200
 
 
 def entry(calendar: str, **more: Any) -> dict[str, Any]:
