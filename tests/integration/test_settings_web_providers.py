@@ -59,8 +59,9 @@ async def test_no_state_of_an_account_is_without_a_way_out(web: Web, organizatio
         looked_at = await member.see(PROVIDERS)
         assert "Only an administrator of your organization" in looked_at
         assert "<form" not in looked_at[looked_at.index("<tbody") :].replace(f'<form action="{PROVIDERS}/{connection}/history"', "")
-        for page in (await browser.see(CALENDARS), await browser.see(ADD)):
-            assert state == "active" or STATES[state].casefold() in page.casefold()
+        # The calendars of an account that is being removed are gone from their page as soon as somebody looks after them.
+        for path in (ADD,) if state == "removing" else (ADD, CALENDARS):
+            assert state == "active" or STATES[state].casefold() in (await browser.see(path)).casefold()
     assert set(get_args(AccountState)) == set(STATES)
 
 

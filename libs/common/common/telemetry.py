@@ -36,7 +36,8 @@ _histograms: dict[str, metrics.Histogram] = {}
 _gauges: dict[str, metrics._Gauge] = {}
 Kind = Literal["internal", "producer", "consumer", "client", "server"]
 _UNTRACED = nullcontext(trace.INVALID_SPAN)
-_exporting: list[str] = []
+_traced: set[str] = set()
+"""The service that runs in this process, if its spans go anywhere."""
 _KINDS: dict[Kind, SpanKind] = {
     "internal": SpanKind.INTERNAL,
     "producer": SpanKind.PRODUCER,
@@ -55,6 +56,8 @@ def set_up(service: str, settings: ServiceSettings) -> None:
         _export_traces(service)
     if any(os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "METRICS_")):
         _export_metrics(service)
+    if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):  # ours, or one from outside
+        _traced.add(service)
 
 
 def _export_traces(service: str) -> None:
@@ -66,7 +69,6 @@ def _export_traces(service: str) -> None:
     provider.add_span_processor(_without_queries())
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
-    _exporting.append(service)
 
 
 def _without_queries() -> Any:
@@ -120,7 +122,7 @@ def span(
     attributes: Mapping[str, str | int | bool] | None = None,
 ) -> AbstractContextManager[Span]:
     """A span under `parent` (else under the current one), linked to the traces in `links`. Errors are recorded by class only."""
-    if not parent and not links and not _exporting:
+    if not parent and not links and not _traced and isinstance(_tracer, trace.ProxyTracer):
         return _UNTRACED  # a span that goes nowhere would be a tenth of what the gateway does for a post
     return _span(name, kind, parent, links, attributes)
 
