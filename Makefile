@@ -1,7 +1,7 @@
 # Everything that is done with this repository; `make` alone lists it.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt docs lock bench test-kafka test-docker clean
+.PHONY: help run test lint fmt docs lock bench bench-gateway test-kafka test-docker clean
 
 # The first of these that is 3.11 to 3.13; `make PYTHON=…` chooses another.
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -14,7 +14,7 @@ MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard cli/pyproject.toml libs/*/py
 PACKAGES = $(sort $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(MEMBERS:%=%/pyproject.toml)))
 
 help: ## List what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: $(VENV) ## Run the whole system here, until Ctrl-C (VERBOSE=1: with the logs of the services)
 	@.venv/bin/python -m attendara_local.machine
@@ -44,6 +44,10 @@ lock: $(UV) ## Lock the dependencies of all packages again, as the head of requi
 bench: $(VENV) ## Measure how long changes and answers take here (ARGS="…" for the number of rounds)
 	@.venv/bin/python -m attendara_local.machine
 	@.venv/bin/python -m tests.benchmarks.story $(ARGS)
+
+bench-gateway: $(VENV) ## Measure the gateway beside a bare route and the obvious way (ARGS="…" for the seconds of a round)
+	@.venv/bin/python -m attendara_local.machine
+	@.venv/bin/python -m tests.benchmarks.gateway $(ARGS)
 
 test-kafka: $(VENV) ## Run the integration tests that need a broker against Apache Kafka itself (Java 17, Maven)
 	@.venv/bin/python -m attendara_local.machine

@@ -12,7 +12,7 @@ from tests.integration.gateway_process import gateway_process
 from tests.integration.gateway_world import HANDSHAKE, NOTIFICATIONS, Broker, Line, body, gateway
 from tests.servers import Kafka
 from tests.serving import until
-from webhook_gateway import publishing
+from webhook_gateway import lanes, publishing
 
 SMALLEST = 64 * 1024
 """The least that bounds of bytes may be."""
@@ -21,7 +21,8 @@ SMALLEST = 64 * 1024
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, posts still wait for the broker when the test has looked."""
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 20.0)
+    for module in (lanes, publishing):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 20.0)
 
 
 @pytest.mark.usefixtures("patient")

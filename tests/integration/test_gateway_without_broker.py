@@ -14,7 +14,7 @@ from common.messages import NotificationReceived
 from tests.integration.gateway_world import HANDSHAKE, NOTIFICATIONS, Broker, Serving, body, gateway
 from tests.kafka_reading import settings_of
 from tests.serving import until
-from webhook_gateway import publishing
+from webhook_gateway import lanes, publishing
 from webhook_gateway.publishing import Publisher
 
 
@@ -78,7 +78,8 @@ async def _recognized(ours: Serving, probe: bytes) -> bool:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "PATIENCE_SECONDS", 0.5)
+    for module in (lanes, publishing):
+        monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.5)
     monkeypatch.setattr(publishing, "LOOK_SECONDS", 0.2)
 
 

@@ -89,10 +89,10 @@ def create_app(
         app.include_router(page.routes)
     lock = Lock(settings.service_credentials)
     app.include_router(announce_door(announcer, lock), include_in_schema=False)
-    # Without Redis it says why nobody can sign in.
+    # Without Redis it says why nobody can sign in; what is to be announced waits in MongoDB for Kafka.
     ready = {
         "mongodb": store.readiness_of(database),
-        "kafka": messaging.readiness,
+        "kafka": once_found(messaging.readiness),
         "redis": once_found(redis_readiness(redis)),
     }
     app.include_router(health_routes(ready | {"indexes": indexes.readiness}))
